@@ -1,0 +1,17 @@
+"""Exceptions and warnings of this package."""
+
+from __future__ import annotations
+
+__all__ = ["AlignmentWarning", "NativeImportError", "SkippedStimulusWarning"]
+
+
+class NativeImportError(ImportError):
+    """The compiled core cannot be loaded, or was built for another torch."""
+
+
+class AlignmentWarning(UserWarning):
+    """Two data sets without identifiers were joined by their order."""
+
+
+class SkippedStimulusWarning(UserWarning):
+    """A stimulus could not be read and was left out, as asked."""

@@ -1,0 +1,18 @@
+"""The one table of tolerances: what may differ, by how much, and why."""
+
+from __future__ import annotations
+
+TOLERANCES: dict[str, float] = {
+    # Same operations in the same order, or integers: no difference is allowed.
+    "exact": 0.0,
+    # One fp64 reduction in another order: a few hundred ulp.
+    "fp64_reduction": 1e-12,
+    # fp64 factorisations (eigh, solve) against another LAPACK path, relative to the result's norm.
+    "fp64_factor": 1e-8,
+    # fp64 scores (correlations) computed by two algebraically equal routes.
+    "fp64_score": 1e-10,
+    # One fp32 reduction of up to 1e6 terms, relative to the result's norm.
+    "fp32_reduction": 1e-5,
+    # fp32 forward pass with another batch size or memory format: convolution kernels may differ.
+    "fp32_forward": 1e-4,
+}
