@@ -1,0 +1,67 @@
+// What crosses the boundary itself: build facts, exceptions, arrays seen as tensors.
+#include <ATen/ops/from_blob.h>
+#include <pybind11/numpy.h>
+#include <torch/csrc/utils/pybind.h>
+
+#include "bindings.hpp"
+#include "build_info.hpp"
+#include "dnnbrain/core/error.hpp"
+#include "dnnbrain/core/monitor.hpp"
+
+namespace py = pybind11;
+
+namespace dnnbrain::bindings {
+
+namespace {
+
+py::dict build_facts() {
+  py::dict facts;
+  facts["version"] = DNNBRAIN_VERSION;
+  facts["torch"] = DNNBRAIN_TORCH_VERSION;
+  facts["cuda"] = DNNBRAIN_TORCH_CUDA;
+  facts["compiler"] = DNNBRAIN_COMPILER;
+  facts["build_type"] = DNNBRAIN_BUILD_TYPE;
+  facts["sanitized"] = std::string(DNNBRAIN_SANITIZED) == "ON";
+  facts["cxx_standard"] = static_cast<long>(__cplusplus);
+  return facts;
+}
+
+/// A tensor over the memory of a C-contiguous float32 or float64 array; no copy. torch's own
+/// conversion warns about read-only arrays, which memory-mapped features are. Nothing of ours
+/// writes to such a tensor.
+at::Tensor view_as_tensor(const py::array& array) {
+  const bool single = py::isinstance<py::array_t<float>>(array);
+  if (!single && !py::isinstance<py::array_t<double>>(array)) {
+    throw py::type_error("view_as_tensor takes float32 or float64 arrays");
+  }
+  DNNBRAIN_REQUIRE((array.flags() & py::array::c_style) != 0,
+                   "view_as_tensor takes C-contiguous arrays.");
+  const std::vector<Index> shape(array.shape(), array.shape() + array.ndim());
+  // The tensor keeps the array alive; torch may let go of it on a thread without the GIL.
+  auto* keep = new py::object(array);
+  const auto release = [keep](void*) {
+    const py::gil_scoped_acquire gil;
+    delete keep;
+  };
+  return at::from_blob(const_cast<void*>(array.data()),
+                       shape,
+                       release,
+                       at::TensorOptions().dtype(single ? at::kFloat : at::kDouble));
+}
+
+}  // namespace
+
+void bind_boundary(py::module_& m) {
+  py::register_exception_translator([](std::exception_ptr pointer) {
+    try {
+      if (pointer) std::rethrow_exception(pointer);
+    } catch (const NumericalError& error) {
+      py::set_error(py::module_::import("numpy.linalg").attr("LinAlgError"), error.what());
+    }
+  });
+  py::register_exception<Cancelled>(m, "Cancelled", PyExc_RuntimeError);
+  m.def("build_facts", &build_facts);
+  m.def("view_as_tensor", &view_as_tensor, py::arg("array").noconvert());
+}
+
+}  // namespace dnnbrain::bindings

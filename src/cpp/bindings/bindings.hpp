@@ -1,0 +1,15 @@
+// One function per topic; module.cpp calls them.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace dnnbrain::bindings {
+
+void bind_boundary(pybind11::module_& m);
+void bind_crossval(pybind11::module_& m);
+void bind_dissimilarity(pybind11::module_& m);
+void bind_random(pybind11::module_& m);
+void bind_rsa(pybind11::module_& m);
+void bind_sink(pybind11::module_& m);
+
+}  // namespace dnnbrain::bindings

@@ -1,0 +1,13 @@
+#include <pybind11/pybind11.h>
+
+#include "bindings.hpp"
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "Compiled core of dnnbrain_cpp; import it through dnnbrain_cpp._native.";
+  dnnbrain::bindings::bind_boundary(m);
+  dnnbrain::bindings::bind_crossval(m);
+  dnnbrain::bindings::bind_dissimilarity(m);
+  dnnbrain::bindings::bind_random(m);
+  dnnbrain::bindings::bind_rsa(m);
+  dnnbrain::bindings::bind_sink(m);
+}
