@@ -198,3 +198,14 @@ def test_every_function_of_the_real_package_names_its_operator(name: str) -> Non
     }
     with pytest.raises(RuntimeError, match=f"operator torchvision::{name} is missing"):
         getattr(package.ops, name)(*arguments[name])
+
+
+def test_networks_import_torchvision_only_when_one_is_made() -> None:
+    out = run(
+        """
+        import sys
+        import dnnbrain_cpp.networks
+        print("torchvision" in sys.modules)
+        """
+    )
+    assert out == "False\n"

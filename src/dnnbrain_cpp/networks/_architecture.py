@@ -12,12 +12,10 @@ from dnnbrain_cpp import transforms
 from dnnbrain_cpp._validate import check_integer
 from dnnbrain_cpp.networks._aliases import ALIASES
 from dnnbrain_cpp.networks._network import ImageTransform, Network
+from dnnbrain_cpp.networks._state_dict import load_weights, n_outputs, read_state_dict
 from dnnbrain_cpp.networks._weights import (
     Weights,
-    load_weights,
-    n_outputs,
     permute_parameters,
-    read_state_dict,
     seeded,
     weight_source,
 )

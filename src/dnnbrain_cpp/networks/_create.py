@@ -18,12 +18,11 @@ from dnnbrain_cpp._validate import check_integer
 from dnnbrain_cpp.networks import _torchvision_networks as torchvision_networks
 from dnnbrain_cpp.networks._architecture import Constructor
 from dnnbrain_cpp.networks._network import ImageTransform, Network
+from dnnbrain_cpp.networks._state_dict import load_weights, read_state_dict
 from dnnbrain_cpp.networks._weights import (
     Weights,
     WeightSource,
-    load_weights,
     permute_parameters,
-    read_state_dict,
     seeded,
     weight_source,
 )

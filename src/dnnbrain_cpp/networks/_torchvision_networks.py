@@ -41,13 +41,14 @@ def _builder(name: str, **options: Any) -> Callable[[int], nn.Module]:
 def _pretrained(name: str) -> Callable[[Weights], tuple[nn.Module, ImageTransform]]:
     def load(weights: Weights) -> tuple[nn.Module, ImageTransform]:
         models = import_torchvision().models
-        known = models.get_model_weights(name)
+        # By name without DEFAULT, which means other weights in another version of torchvision.
+        known = {f"torchvision:{member.name}": member for member in models.get_model_weights(name)}
         if isinstance(weights, enum.Enum):
-            member = weights if isinstance(weights, known) else None
+            member = weights if weights in known.values() else None
         else:
-            member = known.__members__.get(str(weights).removeprefix("torchvision:"))
+            member = known.get(str(weights))
         if member is None:
-            choices = ", ".join(repr(f"torchvision:{choice}") for choice in known.__members__)
+            choices = ", ".join(map(repr, known))
             raise ValueError(
                 f"weights of torchvision's {name} must be one of {choices}; got {str(weights)!r}."
             )
