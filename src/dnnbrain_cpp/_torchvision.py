@@ -50,22 +50,14 @@ def import_torchvision() -> ModuleType:
     """
     with _lock:
         try:
-            return _import_afresh()
+            return importlib.import_module("torchvision")
         except RuntimeError as error:
             if not any(f"operator torchvision::{name} " in str(error) for name in _SCHEMAS):
                 raise
         _declare_missing_operators()
-        package = _import_afresh()
+        package = importlib.import_module("torchvision")
         _name_missing_operators()
         return package
-
-
-def _import_afresh() -> ModuleType:
-    if "torchvision" not in sys.modules:
-        # A failed import leaves its submodules behind, bound to a package that is gone.
-        for name in [name for name in sys.modules if name.startswith("torchvision.")]:
-            del sys.modules[name]
-    return importlib.import_module("torchvision")
 
 
 def _declare_missing_operators() -> None:
