@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -177,12 +178,14 @@ std::unique_ptr<Scorer> make_scorer(const MatrixView& models,
   return std::make_unique<DotScorer>(models, subjects, n_cond, comparator);
 }
 
-/// Whether a permuted score is at least as extreme as the observed one. Kendall's integers are
-/// divided by the same number, so equal counts compare equal; dot products differ by rounding, and
-/// a permutation that leaves the RDM as it is must count.
-bool at_least_as_extreme(double permuted, double observed, const PermutationOptions& options) {
-  const double slack = counts_pairs(options.comparator) ? 0.0 : 1e-12;
-  switch (options.alternative) {
+/// Room for rounding when two scores are compared: a permutation that leaves the RDM as it is, or
+/// gives the same sum of scores over subjects, must count. Kendall's integers are divided by the
+/// same number and need none; dot products and means over subjects do.
+constexpr double kRounding = 1e-12;
+
+/// Whether a permuted score is at least as extreme as the observed one.
+bool at_least_as_extreme(double permuted, double observed, Alternative alternative, double slack) {
+  switch (alternative) {
     case Alternative::kGreater:
       return permuted >= observed - slack;
     case Alternative::kLess:
@@ -191,6 +194,11 @@ bool at_least_as_extreme(double permuted, double observed, const PermutationOpti
       return std::abs(permuted) >= std::abs(observed) - slack;
   }
   return false;
+}
+
+/// Mean over subjects, summed in their order: a vectorised sum would depend on where a row lies.
+double group_score(std::span<const double> scores) {
+  return std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
 }
 
 /// Tasks between two looks at the monitor: about 20 ms of work for each thread.
@@ -209,6 +217,12 @@ void check_arguments(const MatrixView& models,
                      Index n_cond,
                      const PermutationOptions& options) {
   DNNBRAIN_REQUIRE(n_cond >= 3, "RDMs must have at least 3 conditions; got ", n_cond, ".");
+  DNNBRAIN_REQUIRE(models.rows() >= 1 && subjects.rows() >= 1,
+                   "there must be at least one model and one subject; got ",
+                   models.rows(),
+                   " and ",
+                   subjects.rows(),
+                   ".");
   DNNBRAIN_REQUIRE(models.cols() == pair_count(n_cond) && subjects.cols() == pair_count(n_cond),
                    "RDMs of ",
                    n_cond,
@@ -245,6 +259,7 @@ PermutationResult permutation_test(const MatrixView& models,
                            CountMatrix::Zero(n_model, n_subject),
                            CountMatrix::Zero(n_model, 1)};
 
+  const double slack = counts_pairs(options.comparator) ? 0.0 : kRounding;
   monitor.start(n_task);
   for (Index first = 0; first < n_task; first += per_block) {
     const Index n_here = std::min(per_block, n_task - first);
@@ -275,11 +290,14 @@ PermutationResult permutation_test(const MatrixView& models,
         continue;
       }
       for (Index subject = 0; subject < n_subject; ++subject) {
-        result.exceed(model, subject) +=
-            at_least_as_extreme(block(slot, subject), result.scores(model, subject), options);
+        result.exceed(model, subject) += at_least_as_extreme(
+            block(slot, subject), result.scores(model, subject), options.alternative, slack);
       }
       result.group_exceed(model, 0) +=
-          at_least_as_extreme(block.row(slot).mean(), result.scores.row(model).mean(), options);
+          at_least_as_extreme(group_score(row_of(block, slot)),
+                              group_score(row_of(result.scores, model)),
+                              options.alternative,
+                              kRounding);
     }
     monitor.step(n_here);
   }
