@@ -15,16 +15,20 @@ from numpy.typing import NDArray
 
 from dnnbrain_cpp.exceptions import NativeImportError
 
+__all__ = ["as_tensor", "build_info", "core"]
+
+_REMEDY = (
+    "Build it again in this environment: "
+    "pip install --no-build-isolation --force-reinstall --no-deps dnnbrain-cpp"
+)
+
 try:
     from dnnbrain_cpp import _core as core  # noqa: TID251 - this module is the one that may
 except ImportError as error:
     raise NativeImportError(
-        f"the compiled core of dnnbrain_cpp does not load beside torch {torch.__version__}: {error}. "
-        "Build it again in this environment: pip install --no-build-isolation --force-reinstall "
-        "--no-deps dnnbrain-cpp"
+        f"the compiled core of dnnbrain_cpp does not load beside torch {torch.__version__}: "
+        f"{error}. {_REMEDY}"
     ) from error
-
-__all__ = ["as_tensor", "build_info", "core"]
 
 
 def _minor(version: str) -> str:
@@ -37,8 +41,7 @@ def _check_torch(built: str, running: str) -> None:
     if _minor(built) != _minor(running):
         raise NativeImportError(
             f"dnnbrain_cpp was built for torch {_minor(built)}; this environment has torch "
-            f"{running}. Build it again here: pip install --no-build-isolation --force-reinstall "
-            "--no-deps dnnbrain-cpp"
+            f"{running}. {_REMEDY}"
         )
 
 
@@ -67,7 +70,9 @@ def build_info() -> dict[str, Any]:
 def _loaded_openmp() -> list[str]:
     try:
         with open("/proc/self/maps", encoding="utf-8") as maps:  # noqa: PTH123 - not a real file
-            paths = {line.split()[-1] for line in maps if re.search(r"lib(g|i)?omp[\w.-]*\.so", line)}
+            paths = {
+                line.split()[-1] for line in maps if re.search(r"lib(g|i)?omp[\w.-]*\.so", line)
+            }
     except OSError:
         return []
     return sorted(paths)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["AlignmentWarning", "NativeImportError", "SkippedStimulusWarning"]
+__all__ = [
+    "AlignmentWarning",
+    "ConstantTargetWarning",
+    "NativeImportError",
+    "SkippedStimulusWarning",
+]
 
 
 class NativeImportError(ImportError):
@@ -11,6 +16,10 @@ class NativeImportError(ImportError):
 
 class AlignmentWarning(UserWarning):
     """Two data sets without identifiers were joined by their order."""
+
+
+class ConstantTargetWarning(UserWarning):
+    """A target does not vary where it is to be scored, so its score there is NaN."""
 
 
 class SkippedStimulusWarning(UserWarning):

@@ -18,6 +18,7 @@ void bind_sink(py::module_& m) {
       .value("l2", Pooling::kL2);
   py::class_<Sink>(m, "Sink")
       .def("consume", &Sink::consume, py::arg("activation"), ReleaseGil())
+      .def("rewind", &Sink::rewind, py::arg("n_stim"))
       .def_property_readonly("n_stim", &Sink::n_stim);
   py::class_<KeepSink, Sink>(m, "KeepSink")
       .def(py::init<at::Tensor, Index>(), py::arg("out"), py::arg("batch_axis"));

@@ -48,6 +48,16 @@ void Sink::consume(const at::Tensor& activation) {
   n_stim_ += n_batch;
 }
 
+void Sink::rewind(Index n_stim) {
+  DNNBRAIN_REQUIRE(n_stim >= 0 && n_stim <= n_stim_,
+                   "a sink that holds ",
+                   n_stim_,
+                   " stimuli cannot go back to ",
+                   n_stim,
+                   ".");
+  n_stim_ = n_stim;
+}
+
 KeepSink::KeepSink(at::Tensor out, Index batch_axis) : Sink(std::move(out), batch_axis) {}
 
 at::Tensor KeepSink::reduce(const at::Tensor& batch) const {

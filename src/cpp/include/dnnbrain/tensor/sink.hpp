@@ -24,6 +24,9 @@ class Sink {
   /// Stimuli taken so far.
   Index n_stim() const { return n_stim_; }
 
+  /// Forget the rows behind the first `n_stim`: a batch that failed half-way is taken again.
+  void rewind(Index n_stim);
+
  protected:
   Sink(at::Tensor out, Index batch_axis);
 

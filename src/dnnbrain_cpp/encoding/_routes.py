@@ -1,0 +1,183 @@
+"""Which estimators run natively, and how the others run.
+
+A route computes the held-out scores of one layer. The native one gives the numbers that refitting
+the user's own pipeline in every fold would give, from the n x n moments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dnnbrain_cpp._native import as_tensor, core
+from dnnbrain_cpp._progress import ProgressCallback
+from dnnbrain_cpp.encoding._folds import Folds
+from dnnbrain_cpp.features import Gram
+
+__all__ = ["NativePcr", "Route", "SklearnRoute", "choose_route"]
+
+_SCORES = {"r": core.Score.r, "r2": core.Score.r2}
+_MAX_COMPONENTS = 100
+_STIMULI_PER_COMPONENT = 4
+
+
+@dataclass(frozen=True)
+class NativePcr:
+    """PCA inside the fold, then least squares, from the Gram matrix."""
+
+    n_components: int
+    note: str
+
+    def score(
+        self,
+        features: NDArray[Any] | Gram,
+        responses: NDArray[Any],
+        folds: Folds,
+        scoring: str,
+        report: ProgressCallback | None,
+    ) -> NDArray[np.float64]:
+        """Return the scores, shape (n_fold, n_vox)."""
+        gram = features if isinstance(features, Gram) else Gram.from_features(features)
+        rows = [(torch.from_numpy(train), torch.from_numpy(test)) for train, test in folds]
+        scores = core.cross_validate_pcr(
+            as_tensor(gram.kernel),
+            as_tensor(responses),
+            rows,
+            self.n_components,
+            _SCORES[scoring],
+            report,
+        )
+        out: NDArray[np.float64] = scores.numpy()
+        return out
+
+
+@dataclass(frozen=True)
+class SklearnRoute:
+    """Any scikit-learn estimator, refitted in every fold."""
+
+    estimator: Any
+    note: str
+
+    def score(
+        self,
+        features: NDArray[Any] | Gram,
+        responses: NDArray[Any],
+        folds: Folds,
+        scoring: str,
+        report: ProgressCallback | None,
+    ) -> NDArray[np.float64]:
+        """Return the scores, shape (n_fold, n_vox)."""
+        from sklearn.base import clone
+
+        if isinstance(features, Gram):
+            raise TypeError(
+                f"{self.estimator!r} needs the features themselves; these are Gram matrices. "
+                "Extract with reduce='keep' or 'mean', or use PCA and LinearRegression."
+            )
+        estimator = _multi_target(self.estimator)
+        scores = np.empty((len(folds), responses.shape[1]))
+        for place, (train, test) in enumerate(folds):
+            model = clone(estimator).fit(features[train], responses[train])
+            predicted = np.asarray(model.predict(features[test])).reshape(len(test), -1)
+            scores[place] = _score_columns(responses[test], predicted, scoring)
+            if report is not None and report(place + 1, len(folds)) is False:
+                raise core.Cancelled("cancelled by the caller")
+        return scores
+
+
+Route = NativePcr | SklearnRoute
+
+
+def choose_route(estimator: Any, folds: Folds, *, n_feat: int) -> Route:
+    """Return how an estimator is run.
+
+    ``None`` stands for PCA and least squares with a quarter as many components as the smallest
+    training set has stimuli, at most 100 and at most the features: enough stimuli per component for
+    least squares not to interpolate.
+    """
+    n_train = min(len(train) for train, _ in folds)
+    most = min(n_train - 1, n_feat)
+    if estimator is None:
+        n_components = max(1, min(_MAX_COMPONENTS, n_train // _STIMULI_PER_COMPONENT, most))
+        return NativePcr(n_components, f"native: PCA({n_components}) + least squares (default)")
+    recognised = _recognise_pcr(estimator)
+    if recognised is None:
+        return SklearnRoute(estimator, f"scikit-learn: {type(estimator).__name__} as it is")
+    if not 1 <= recognised <= most:
+        raise ValueError(
+            f"PCA must keep from 1 to {most} components: features are {n_feat}, and the smallest "
+            f"training fold has {n_train} stimuli, which centring leaves {n_train - 1} dimensions; "
+            f"got n_components={recognised}."
+        )
+    return NativePcr(recognised, f"native: PCA({recognised}) + least squares")
+
+
+def _recognise_pcr(estimator: Any) -> int | None:
+    """Return the component count of exactly PCA(k) then LinearRegression(), else None."""
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import Pipeline
+
+    if type(estimator) is not Pipeline or len(estimator.steps) != 2:
+        return None
+    (_, pca), (_, regression) = estimator.steps
+    if type(pca) is not PCA or type(regression) is not LinearRegression:
+        return None
+    if not regression.fit_intercept or regression.positive:
+        return None
+    count = pca.n_components
+    if isinstance(count, bool) or not isinstance(count, int | np.integer):
+        return None
+    return int(count)
+
+
+def _multi_target(estimator: Any) -> Any:
+    from sklearn.multioutput import MultiOutputRegressor
+    from sklearn.utils import get_tags
+
+    if not hasattr(estimator, "fit") or not hasattr(estimator, "predict"):
+        raise TypeError(
+            f"estimator must be a scikit-learn regressor with fit and predict; got {estimator!r}."
+        )
+    try:
+        several = get_tags(estimator).target_tags.multi_output
+    except (AttributeError, TypeError):  # not derived from BaseEstimator: taken at its word
+        several = True
+    return estimator if several else MultiOutputRegressor(estimator)
+
+
+def _pearson(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
+    y = measured - measured.mean(0)
+    p = predicted - predicted.mean(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = (y * p).sum(0) / np.sqrt((y * y).sum(0) * (p * p).sum(0))
+    r[(p == 0).all(0)] = 0.0  # a constant prediction does not covary with anything
+    return np.clip(r, -1.0, 1.0)
+
+
+def _r2(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
+    residual = ((measured - predicted) ** 2).sum(0)
+    total = ((measured - measured.mean(0)) ** 2).sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return 1.0 - residual / total
+
+
+_COLUMN_SCORES: dict[str, Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]] = {
+    "r": _pearson,
+    "r2": _r2,
+}
+
+
+def _score_columns(
+    measured: NDArray[Any], predicted: NDArray[Any], scoring: str
+) -> NDArray[np.float64]:
+    """Score each column; NaN where the measured one is constant, as in the core."""
+    measured = np.asarray(measured, dtype=np.float64)
+    scores = _COLUMN_SCORES[scoring](measured, np.asarray(predicted, dtype=np.float64))
+    scores[(measured == measured[0]).all(0)] = np.nan
+    return scores

@@ -1,0 +1,21 @@
+"""Representational similarity analysis: RDMs, their comparison, permutation tests, ceilings."""
+
+from __future__ import annotations
+
+from dnnbrain_cpp.rsa._ceiling import NoiseCeiling, noise_ceiling
+from dnnbrain_cpp.rsa._compare import RSAResult, compare
+from dnnbrain_cpp.rsa._files import load_rdms
+from dnnbrain_cpp.rsa._methods import METHODS
+from dnnbrain_cpp.rsa._rdms import METRICS, RDMs, rdm
+
+__all__ = [
+    "METHODS",
+    "METRICS",
+    "NoiseCeiling",
+    "RDMs",
+    "RSAResult",
+    "compare",
+    "load_rdms",
+    "noise_ceiling",
+    "rdm",
+]

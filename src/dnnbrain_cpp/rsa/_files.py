@@ -1,0 +1,171 @@
+"""RDMs from files: NumPy, and MATLAB of any version."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnbrain_cpp.rsa._rdms import RDMs
+
+__all__ = ["load_rdms"]
+
+_IDS_KEY = "ids"
+_NAMES_KEY = "names"
+
+
+def load_rdms(
+    path: str | Path,
+    *,
+    key: str | None = None,
+    ids: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+) -> RDMs:
+    """Read the RDMs of subjects, sessions or models.
+
+    Parameters
+    ----------
+    path : path
+        ``.npy``, ``.npz``, or ``.mat`` (version 5 or 7.3).
+    key : str, optional
+        Name of the array inside; needed when several could be meant. A MATLAB struct array with a
+        field ``RDM`` will do; its field ``name`` names the RDMs.
+    ids : sequence of str, optional
+        One per condition, where the file has none (a ``.npz`` may hold an array ``ids``).
+    names : sequence of str, optional
+        One per RDM; by default from the file (``names``), else ``subject-01`` and so on.
+
+    Returns
+    -------
+    RDMs
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read or holds no RDMs, a matrix is not symmetric, or its diagonal is
+        not zero; the message names the file.
+
+    Notes
+    -----
+    Shapes understood: (n, n), (n_rdm, n, n), (n, n, n_rdm), condensed (n_pair,) and
+    (n_rdm, n_pair).
+    """
+    path = Path(path)
+    arrays = _read_arrays(path)
+    chosen = _choose(arrays, key, path)
+    array, field_names = _from_struct(arrays[chosen])
+    if ids is None and _IDS_KEY in arrays:
+        ids = [str(i) for i in np.ravel(arrays[_IDS_KEY])]
+    if names is None:
+        names = field_names
+    if names is None and _NAMES_KEY in arrays:
+        names = [str(i) for i in np.ravel(arrays[_NAMES_KEY])]
+    try:
+        rdms = _to_rdms(np.asarray(array, dtype=np.float64), ids)
+        if names is None:
+            names = [f"subject-{i + 1:02d}" for i in range(len(rdms))]
+        return RDMs(rdms.dissimilarities, ids=ids, names=names)
+    except ValueError as error:
+        raise ValueError(f"{path} ({chosen}): {error}") from error
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    readers = {".npy": _read_npy, ".npz": _read_npz, ".mat": _read_mat}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise ValueError(f"RDMs are read from {', '.join(readers)} files; got {path}.")
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file of RDMs: {path}")
+    try:
+        return reader(path)
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def _read_npy(path: Path) -> dict[str, NDArray[Any]]:
+    return {path.stem: np.load(path, allow_pickle=False)}
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    with np.load(path, allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def _read_mat(path: Path) -> dict[str, NDArray[Any]]:
+    import h5py
+
+    if h5py.is_hdf5(path):  # version 7.3; its axes come reversed, which RDMs do not mind
+        with h5py.File(path) as file:
+            return {
+                name: item[()]
+                for name, item in file.items()
+                if isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf"
+            }
+    from scipy.io import loadmat
+
+    contents = loadmat(path)
+    return {name: value for name, value in contents.items() if not name.startswith("__")}
+
+
+def _is_candidate(array: NDArray[Any]) -> bool:
+    if array.dtype.names is not None:
+        return "RDM" in array.dtype.names
+    if array.dtype.kind not in "iuf" or array.size == 0:
+        return False
+    if array.ndim == 3:
+        return array.shape[1] == array.shape[2] or array.shape[0] == array.shape[1]
+    if array.ndim == 2 and array.shape[0] == array.shape[1] > 1:
+        return True
+    return array.ndim in (1, 2) and _is_pair_count(array.shape[-1])
+
+
+def _is_pair_count(n: int) -> bool:
+    n_cond = (1 + math.isqrt(1 + 8 * n)) // 2
+    return n_cond >= 3 and n_cond * (n_cond - 1) // 2 == n
+
+
+def _choose(arrays: dict[str, NDArray[Any]], key: str | None, path: Path) -> str:
+    listed = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
+    if key is not None:
+        if key not in arrays:
+            raise ValueError(f"{path} has no {key!r}; it holds {listed}.")
+        return key
+    candidates = [name for name, array in arrays.items() if _is_candidate(array)]
+    if len(candidates) != 1:
+        found = "several arrays that may be RDMs" if candidates else "no array of RDMs' shape"
+        raise ValueError(f"{path} holds {found}: {listed}. Say which with key=.")
+    return candidates[0]
+
+
+def _from_struct(array: NDArray[Any]) -> tuple[NDArray[Any], list[str] | None]:
+    """Unpack a MATLAB struct array with a field RDM."""
+    if array.dtype.names is None or "RDM" not in array.dtype.names:
+        return array, None
+    entries = array.ravel()
+    stacked = np.stack([np.squeeze(entry["RDM"]) for entry in entries])
+    if "name" not in array.dtype.names:
+        return stacked, None
+    names = [str(np.squeeze(entry["name"])) for entry in entries]
+    return stacked, names if len(set(names)) == len(names) else None
+
+
+def _to_rdms(array: NDArray[np.float64], ids: Sequence[str] | None) -> RDMs:
+    if array.ndim == 3:
+        if array.shape[1] != array.shape[2]:
+            array = np.moveaxis(array, 2, 0)
+        elif array.shape[0] == array.shape[1] and not _symmetric(array):
+            array = np.moveaxis(array, 2, 0)  # n RDMs of n conditions, stored with RDMs last
+        return RDMs.from_square(array, ids=ids)
+    if array.ndim == 2 and array.shape[0] == array.shape[1]:
+        return RDMs.from_square(array, ids=ids)
+    if array.ndim == 2 and not _is_pair_count(array.shape[1]) and _is_pair_count(array.shape[0]):
+        array = array.T
+    return RDMs(array, ids=ids)
+
+
+def _symmetric(array: NDArray[np.float64]) -> bool:
+    return bool(np.allclose(array, array.swapaxes(1, 2), rtol=1e-6, atol=1e-12))
