@@ -3,6 +3,10 @@
 #include <pybind11/numpy.h>
 #include <torch/csrc/utils/pybind.h>
 
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "bindings.hpp"
 #include "build_info.hpp"
 #include "dnnbrain/core/error.hpp"
@@ -32,21 +36,28 @@ py::dict build_facts() {
 at::Tensor view_as_tensor(const py::array& array) {
   const bool single = py::isinstance<py::array_t<float>>(array);
   if (!single && !py::isinstance<py::array_t<double>>(array)) {
-    throw py::type_error("view_as_tensor takes float32 or float64 arrays");
+    throw py::type_error(message("array must be float32 or float64; got ",
+                                 py::str(array.dtype()).cast<std::string>(),
+                                 ". Convert it before the call."));
   }
-  DNNBRAIN_REQUIRE((array.flags() & py::array::c_style) != 0,
-                   "view_as_tensor takes C-contiguous arrays.");
+  if ((array.flags() & py::array::c_style) == 0) {
+    throw py::type_error(
+        "array must be C-contiguous; got strides of another layout. "
+        "Use numpy.ascontiguousarray before the call.");
+  }
   const std::vector<Index> shape(array.shape(), array.shape() + array.ndim());
   // The tensor keeps the array alive; torch may let go of it on a thread without the GIL.
-  auto* keep = new py::object(array);
-  const auto release = [keep](void*) {
-    const py::gil_scoped_acquire gil;
-    delete keep;
-  };
-  return at::from_blob(const_cast<void*>(array.data()),
-                       shape,
-                       release,
-                       at::TensorOptions().dtype(single ? at::kFloat : at::kDouble));
+  auto keep = std::make_unique<py::object>(array);
+  const at::Tensor view = at::from_blob(
+      const_cast<void*>(array.data()),
+      shape,
+      [kept = keep.get()](void*) {
+        const py::gil_scoped_acquire gil;
+        delete kept;
+      },
+      at::TensorOptions().dtype(single ? at::kFloat : at::kDouble));
+  keep.release();
+  return view;
 }
 
 }  // namespace

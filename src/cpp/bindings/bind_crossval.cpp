@@ -1,5 +1,6 @@
 #include "dnnbrain/tensor/crossval.hpp"
 
+#include <pybind11/native_enum.h>
 #include <torch/csrc/utils/pybind.h>
 
 #include <utility>
@@ -29,7 +30,10 @@ at::Tensor cross_validate(const at::Tensor& gram,
 }  // namespace
 
 void bind_crossval(py::module_& m) {
-  py::enum_<Score>(m, "Score").value("r", Score::kPearson).value("r2", Score::kR2);
+  py::native_enum<Score>(m, "Score", "enum.Enum")
+      .value("r", Score::kPearson)
+      .value("r2", Score::kR2)
+      .finalize();
   m.def("cross_validate_pcr",
         &cross_validate,
         py::arg("gram"),

@@ -1,27 +1,52 @@
 #include "dnnbrain/tensor/dissimilarity.hpp"
 
+#include <pybind11/native_enum.h>
 #include <torch/csrc/utils/pybind.h>
 
 #include "bindings.hpp"
+#include "dnnbrain/core/error.hpp"
 
 namespace py = pybind11;
 
 namespace dnnbrain::bindings {
 
+namespace {
+
+py::tuple get_state(const GramMoments& moments) {
+  return py::make_tuple(moments.centred,
+                        moments.row_sum,
+                        moments.mean_dot,
+                        moments.mean_sum,
+                        moments.mean_sq,
+                        moments.pilot,
+                        moments.n_feat);
+}
+
+GramMoments set_state(const py::tuple& state) {
+  DNNBRAIN_REQUIRE(state.size() == 7, "a pickled GramMoments has 7 parts; got ", state.size(), ".");
+  return {state[0].cast<at::Tensor>(),
+          state[1].cast<at::Tensor>(),
+          state[2].cast<at::Tensor>(),
+          state[3].cast<double>(),
+          state[4].cast<double>(),
+          state[5].cast<double>(),
+          state[6].cast<Index>()};
+}
+
+}  // namespace
+
 void bind_dissimilarity(py::module_& m) {
   using ReleaseGil = py::call_guard<py::gil_scoped_release>;
-  py::enum_<Dissimilarity>(m, "Dissimilarity")
+  py::native_enum<Dissimilarity>(m, "Dissimilarity", "enum.Enum")
       .value("correlation", Dissimilarity::kCorrelation)
       .value("cosine", Dissimilarity::kCosine)
       .value("euclidean", Dissimilarity::kEuclidean)
-      .value("sqeuclidean", Dissimilarity::kSqEuclidean);
+      .value("sqeuclidean", Dissimilarity::kSqEuclidean)
+      .finalize();
   py::class_<GramMoments>(m, "GramMoments")
       .def_readonly("centred", &GramMoments::centred)
-      .def_readonly("n_feat", &GramMoments::n_feat);
-  py::class_<GramAccumulator>(m, "GramAccumulator")
-      .def(py::init<Index>(), py::arg("n_stim"))
-      .def("add", &GramAccumulator::add, py::arg("chunk"), ReleaseGil())
-      .def("moments", &GramAccumulator::moments, py::return_value_policy::copy);
+      .def_readonly("n_feat", &GramMoments::n_feat)
+      .def(py::pickle(&get_state, &set_state));
   m.def("gram_moments",
         &gram_moments,
         py::arg("features"),

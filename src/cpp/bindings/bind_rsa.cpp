@@ -1,3 +1,4 @@
+#include <pybind11/native_enum.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
@@ -35,17 +36,19 @@ py::tuple compare_rdms(const ArrayF64& models,
 }  // namespace
 
 void bind_rsa(py::module_& m) {
-  py::enum_<Comparator>(m, "Comparator")
+  py::native_enum<Comparator>(m, "Comparator", "enum.Enum")
       .value("corr", Comparator::kCorr)
       .value("cosine", Comparator::kCosine)
       .value("spearman", Comparator::kSpearman)
       .value("rho_a", Comparator::kRhoA)
       .value("tau_a", Comparator::kTauA)
-      .value("tau_b", Comparator::kTauB);
-  py::enum_<Alternative>(m, "Alternative")
+      .value("tau_b", Comparator::kTauB)
+      .finalize();
+  py::native_enum<Alternative>(m, "Alternative", "enum.Enum")
       .value("greater", Alternative::kGreater)
       .value("less", Alternative::kLess)
-      .value("two_sided", Alternative::kTwoSided);
+      .value("two_sided", Alternative::kTwoSided)
+      .finalize();
   m.def("compare_rdms",
         &compare_rdms,
         py::arg("models").noconvert(),

@@ -1,5 +1,6 @@
 #include "dnnbrain/tensor/sink.hpp"
 
+#include <pybind11/native_enum.h>
 #include <torch/csrc/utils/pybind.h>
 
 #include "bindings.hpp"
@@ -10,12 +11,13 @@ namespace dnnbrain::bindings {
 
 void bind_sink(py::module_& m) {
   using ReleaseGil = py::call_guard<py::gil_scoped_release>;
-  py::enum_<Pooling>(m, "Pooling")
+  py::native_enum<Pooling>(m, "Pooling", "enum.Enum")
       .value("mean", Pooling::kMean)
       .value("max", Pooling::kMax)
       .value("min", Pooling::kMin)
       .value("l1", Pooling::kL1)
-      .value("l2", Pooling::kL2);
+      .value("l2", Pooling::kL2)
+      .finalize();
   py::class_<Sink>(m, "Sink")
       .def("consume", &Sink::consume, py::arg("activation"), ReleaseGil())
       .def("rewind", &Sink::rewind, py::arg("n_stim"))

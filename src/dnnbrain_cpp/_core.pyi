@@ -1,0 +1,154 @@
+"""The compiled core. Import it through `dnnbrain_cpp._native`.
+
+Arrays and tensors must have exactly the dtype, layout and rank that is named here: Python converts,
+the core refuses. Long calls release the GIL, call ``progress(done, total)`` at most ten times a
+second, and stop on Ctrl-C or when it returns False.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TypeAlias, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+_Progress: TypeAlias = Callable[[int, int], bool | None] | None
+_F64Matrix: TypeAlias = NDArray[np.float64]  # C-contiguous, 2-D
+
+# What crosses the boundary itself.
+
+class Cancelled(RuntimeError): ...
+
+def build_facts() -> dict[str, str | int | bool]: ...
+def view_as_tensor(
+    array: NDArray[np.float32] | NDArray[np.float64],  # C-contiguous, any rank; may be read-only
+) -> torch.Tensor: ...
+
+# Random numbers: pure functions of (seed, stream, draw).
+
+RANDOM_VERSION: int
+
+def random_draws(seed: int, stream: int, count: int) -> NDArray[np.uint32]: ...
+def random_permutations(
+    seed: int,
+    first: int,
+    count: int,
+    n: int,
+) -> NDArray[np.int32]: ...  # (count, n), numbers first .. first + count - 1
+
+# Sinks: take activations inside forward hooks.
+
+class Pooling(Enum):
+    mean = 0
+    max = 1
+    min = 2
+    l1 = 3
+    l2 = 4
+
+class Sink:
+    def consume(self, activation: torch.Tensor) -> None: ...
+    def rewind(self, n_stim: int) -> None: ...
+    @property
+    def n_stim(self) -> int: ...
+
+class KeepSink(Sink):
+    def __init__(
+        self,
+        out: torch.Tensor,  # (n_stim, n_feat), CPU
+        batch_axis: int,
+    ) -> None: ...
+
+class PoolSink(Sink):
+    def __init__(
+        self,
+        out: torch.Tensor,  # (n_stim, n_chn), CPU
+        batch_axis: int,
+        channel_axis: int,  # counted with the batch axis moved to the front
+        pooling: Pooling,
+    ) -> None: ...
+
+class GramSink(Sink):
+    def __init__(
+        self,
+        spool: torch.Tensor,  # (n_stim, n_feat), CPU
+        batch_axis: int,
+    ) -> None: ...
+    def moments(self) -> GramMoments: ...
+
+# Moments and dissimilarities.
+
+class Dissimilarity(Enum):
+    correlation = 0
+    cosine = 1
+    euclidean = 2
+    sqeuclidean = 3
+
+class GramMoments:
+    @property
+    def centred(self) -> torch.Tensor: ...  # (n_stim, n_stim) float64
+    @property
+    def n_feat(self) -> int: ...
+    def __getstate__(self) -> tuple[object, ...]: ...
+    def __setstate__(self, state: tuple[object, ...], /) -> None: ...
+
+def gram_moments(
+    features: torch.Tensor,  # (n_stim, n_feat)
+    chunk_bytes: int = ...,
+) -> GramMoments: ...
+@overload
+def dissimilarities(
+    features: torch.Tensor,  # (n_stim, n_feat)
+    metric: Dissimilarity,
+) -> torch.Tensor: ...  # (n_pair,) float64
+@overload
+def dissimilarities(
+    moments: GramMoments,
+    metric: Dissimilarity,
+) -> torch.Tensor: ...  # (n_pair,) float64
+
+# Comparison of RDMs.
+
+class Comparator(Enum):
+    corr = 0
+    cosine = 1
+    spearman = 2
+    rho_a = 3
+    tau_a = 4
+    tau_b = 5
+
+class Alternative(Enum):
+    greater = 0
+    less = 1
+    two_sided = 2
+
+def compare_rdms(
+    models: _F64Matrix,  # (n_model, n_pair)
+    subjects: _F64Matrix,  # (n_subject, n_pair)
+    n_cond: int,
+    comparator: Comparator,
+    alternative: Alternative,
+    n_perm: int,
+    seed: int,
+    n_threads: int,
+    progress: _Progress,
+) -> tuple[
+    NDArray[np.float64],  # (n_model, n_subject) scores
+    NDArray[np.int64],  # (n_model, n_subject) permutations at least as extreme
+    NDArray[np.int64],  # (n_model, 1) likewise, for the mean over subjects
+]: ...
+
+# Cross-validated principal-component regression.
+
+class Score(Enum):
+    r = 0
+    r2 = 1
+
+def cross_validate_pcr(
+    gram: torch.Tensor,  # (n_stim, n_stim) float64
+    responses: torch.Tensor,  # (n_stim, n_vox) float32 or float64
+    folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows
+    n_comp: int,
+    score: Score,
+    progress: _Progress,
+) -> torch.Tensor: ...  # (n_fold, n_vox) float64
