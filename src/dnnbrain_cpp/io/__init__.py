@@ -1,0 +1,8 @@
+"""Brain responses in and maps out: NIfTI with masks, NumPy arrays, and their sidecar tables."""
+
+from __future__ import annotations
+
+from dnnbrain_cpp.io._geometry import VolumeGeometry
+from dnnbrain_cpp.io._responses import Responses, read_responses, write_responses
+
+__all__ = ["Responses", "VolumeGeometry", "read_responses", "write_responses"]
