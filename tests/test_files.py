@@ -32,9 +32,14 @@ def test_failure_keeps_the_old_file_and_leaves_nothing_else(
 ) -> None:
     target = tmp_path / "scores.csv"
     target.write_text("old")
-    with pytest.raises(error), atomic_path(target) as temporary:
-        temporary.write_text("half")
-        raise error
+
+    def write_half() -> None:
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
     assert target.read_text() == "old"
     assert _names(tmp_path) == ["scores.csv"]
 
