@@ -45,7 +45,7 @@ def _check_torch(built: str, running: str) -> None:
         )
 
 
-_check_torch(core.build_facts()["torch"], torch.__version__)
+_check_torch(str(core.build_facts()["torch"]), torch.__version__)
 
 
 def build_info() -> dict[str, Any]:

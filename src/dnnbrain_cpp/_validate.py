@@ -79,16 +79,15 @@ def as_float_array(
     return as_array(array, name, dtype=dtype, ndim=ndim)
 
 
-def _to_numpy(value: ArrayLike, name: str) -> NDArray[Any]:
+def _to_numpy(value: Any, name: str) -> NDArray[Any]:
     if isinstance(value, np.ndarray):
         return np.asarray(value)
     if hasattr(value, "detach"):  # a torch tensor, also one that requires grad or lies on a device
         value = value.detach().cpu()
-        if hasattr(value, "is_floating_point") and str(value.dtype) == "torch.bfloat16":
-            value = value.float()
-        return np.asarray(value)
+        # NumPy has no bfloat16.
+        return np.asarray(value.float() if str(value.dtype) == "torch.bfloat16" else value)
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-        return np.from_dlpack(value)  # type: ignore[arg-type]
+        return np.from_dlpack(value)
     try:
         return np.asarray(value)
     except ValueError as error:

@@ -157,14 +157,14 @@ def _pearson(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.floa
     with np.errstate(invalid="ignore", divide="ignore"):
         r = (y * p).sum(0) / np.sqrt((y * y).sum(0) * (p * p).sum(0))
     r[(p == 0).all(0)] = 0.0  # a constant prediction does not covary with anything
-    return np.clip(r, -1.0, 1.0)
+    return np.asarray(np.clip(r, -1.0, 1.0))
 
 
 def _r2(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
     residual = ((measured - predicted) ** 2).sum(0)
     total = ((measured - measured.mean(0)) ** 2).sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return 1.0 - residual / total
+        return np.asarray(1.0 - residual / total)
 
 
 _COLUMN_SCORES: dict[str, Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]] = {

@@ -81,8 +81,9 @@ class Scores:
         A target without any score has no layer.
         """
         means = np.stack([self.mean(layer) for layer in self.layers])
-        scored = np.isfinite(means).any(0)
-        best = np.where(np.isnan(means), -np.inf, means).argmax(0)
+        ranked = np.where(np.isnan(means), -np.inf, means)
+        best = ranked.argmax(0)
+        scored = ranked.max(0) > -np.inf
         frame = pd.DataFrame(
             {
                 "target": self.targets,

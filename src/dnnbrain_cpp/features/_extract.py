@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ def extract(
     memory_format: str | None = None,
     store: str | Path | None = None,
     n_workers: int | None = None,
-    on_error: str = "raise",
+    on_error: Literal["raise", "skip"] = "raise",
     progress: Progress = False,
 ) -> Features:
     """Run a network once over the stimuli and return the features of all layers wanted.

@@ -32,7 +32,12 @@ class Gram:
     ``2 n_stim**2 n_feat`` FLOP.
     """
 
-    def __init__(self, moments: core.GramMoments, *, rows: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        moments: core.GramMoments,
+        *,
+        rows: Sequence[int] | NDArray[np.integer[Any]] | None = None,
+    ) -> None:
         self._moments = moments
         self._rows = None if rows is None else np.asarray(rows, dtype=np.int64)
 

@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dnnbrain_cpp.stimuli import Stimuli
 
 __all__ = ["REDUCTIONS", "LayerPlan", "Plan", "make_plan", "plan"]
+
+T = TypeVar("T")
 
 REDUCTIONS = ("keep", "mean", "max", "min", "l1", "l2", "gram")
 
@@ -242,32 +244,28 @@ def _plan_layers(
     reduce: str | Mapping[str, str],
     channel_axis: int | Mapping[str, int] | None,
 ) -> tuple[LayerPlan, ...]:
-    reduce_of = _by_path(network, reduce)
-    axis_of = _by_path(network, channel_axis) if isinstance(channel_axis, Mapping) else None
+    reduce_of = _by_path(network, trace, reduce)
+    axis_of = _by_path(network, trace, channel_axis)
     plans = []
     for layer in trace.layers:
-        how = reduce_of.get(layer.slot.path) if isinstance(reduce_of, dict) else reduce_of
+        how = reduce_of.get(layer.slot.path)
         if how is None:
             raise ValueError(
                 f"reduce must say what to do with every layer; it is silent on {layer.name!r}. "
                 "Add a pattern that matches it."
             )
-        axis = channel_axis if axis_of is None else axis_of.get(layer.slot.path)
+        axis = axis_of.get(layer.slot.path)
         plans.append(
-            LayerPlan(
-                layer,
-                check_choice(how, "reduce", REDUCTIONS),
-                _channel_axis(layer, axis),
-            )
+            LayerPlan(layer, check_choice(how, "reduce", REDUCTIONS), _channel_axis(layer, axis))
         )
     return tuple(plans)
 
 
-def _by_path(network: Network, spec: object) -> dict[str, object] | object:
-    """Spread {pattern: value} over the paths that it matches; earlier patterns win."""
+def _by_path(network: Network, trace: Trace, spec: T | Mapping[str, T]) -> dict[str, T]:
+    """Spread one value, or {pattern: value}, over module paths; earlier patterns win."""
     if not isinstance(spec, Mapping):
-        return spec
-    by_path: dict[str, object] = {}
+        return {layer.slot.path: spec for layer in trace.layers}
+    by_path: dict[str, T] = {}
     for pattern, value in spec.items():
         for path in network.resolve(pattern):
             by_path.setdefault(path, value)

@@ -89,9 +89,9 @@ def noise_ceiling(rdms: RDMs, *, method: str = "tau-b", kind: str = "mean-rdm") 
 
 
 def _as_seen(subjects: NDArray[np.float64], method: str) -> NDArray[np.float64]:
-    if method == "cosine":
-        return subjects / np.linalg.norm(subjects, axis=1, keepdims=True)
-    if method == "corr":
-        centred = subjects - subjects.mean(1, keepdims=True)
-        return centred / np.linalg.norm(centred, axis=1, keepdims=True)
-    return rankdata(subjects, axis=1)
+    if method in ("cosine", "corr"):
+        vectors = subjects - (subjects.mean(1, keepdims=True) if method == "corr" else 0.0)
+        unit: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
+    ranks: NDArray[np.float64] = rankdata(subjects, axis=1)
+    return ranks

@@ -113,14 +113,15 @@ def _read_mat(path: Path) -> dict[str, NDArray[Any]]:
 
 def _is_candidate(array: NDArray[Any]) -> bool:
     if array.dtype.names is not None:
-        return "RDM" in array.dtype.names
+        return bool("RDM" in array.dtype.names)
     if array.dtype.kind not in "iuf" or array.size == 0:
         return False
-    if array.ndim == 3:
-        return array.shape[1] == array.shape[2] or array.shape[0] == array.shape[1]
-    if array.ndim == 2 and array.shape[0] == array.shape[1] > 1:
+    shape: tuple[int, ...] = array.shape
+    if len(shape) == 3:
+        return shape[1] == shape[2] or shape[0] == shape[1]
+    if len(shape) == 2 and shape[0] == shape[1] > 1:
         return True
-    return array.ndim in (1, 2) and _is_pair_count(array.shape[-1])
+    return len(shape) in (1, 2) and _is_pair_count(shape[-1])
 
 
 def _is_pair_count(n: int) -> bool:
