@@ -1,5 +1,6 @@
 // What crosses the boundary itself: build facts, exceptions, arrays seen as tensors.
 #include <ATen/ops/from_blob.h>
+#include <c10/util/Exception.h>
 #include <pybind11/numpy.h>
 #include <torch/csrc/utils/pybind.h>
 
@@ -60,16 +61,30 @@ at::Tensor view_as_tensor(const py::array& array) {
   return view;
 }
 
+/// What C++ throws, as Python knows it. ATen's messages come without their C++ backtrace.
+void translate(std::exception_ptr pointer) {
+  const auto linalg_error = [] { return py::module_::import("numpy.linalg").attr("LinAlgError"); };
+  try {
+    if (pointer) std::rethrow_exception(pointer);
+  } catch (const NumericalError& error) {
+    py::set_error(linalg_error(), error.what());
+  } catch (const c10::LinAlgError& error) {
+    py::set_error(linalg_error(), error.what_without_backtrace());
+  } catch (const c10::IndexError& error) {
+    py::set_error(PyExc_IndexError, error.what_without_backtrace());
+  } catch (const c10::ValueError& error) {
+    py::set_error(PyExc_ValueError, error.what_without_backtrace());
+  } catch (const c10::TypeError& error) {
+    py::set_error(PyExc_TypeError, error.what_without_backtrace());
+  } catch (const c10::Error& error) {
+    py::set_error(PyExc_RuntimeError, error.what_without_backtrace());
+  }
+}
+
 }  // namespace
 
 void bind_boundary(py::module_& m) {
-  py::register_exception_translator([](std::exception_ptr pointer) {
-    try {
-      if (pointer) std::rethrow_exception(pointer);
-    } catch (const NumericalError& error) {
-      py::set_error(py::module_::import("numpy.linalg").attr("LinAlgError"), error.what());
-    }
-  });
+  py::register_exception_translator(&translate);
   py::register_exception<Cancelled>(m, "Cancelled", PyExc_RuntimeError);
   m.def("build_facts", &build_facts);
   m.def("view_as_tensor", &view_as_tensor, py::arg("array").noconvert());

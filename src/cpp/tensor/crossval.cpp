@@ -73,6 +73,10 @@ void check_arguments(const at::Tensor& gram,
                    "responses must have shape (n_stim, n_vox) with n_stim == ",
                    gram.size(0),
                    ".");
+  DNNBRAIN_REQUIRE(responses.is_floating_point(),
+                   "responses must be floating point; got ",
+                   responses.dtype().name(),
+                   ".");
   DNNBRAIN_REQUIRE(!folds.empty(), "there must be at least one fold.");
   for (std::size_t i = 0; i < folds.size(); ++i) {
     const Index n_train = folds[i].train.numel();

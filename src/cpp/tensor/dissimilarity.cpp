@@ -69,6 +69,10 @@ at::Tensor dissimilarities(const at::Tensor& features, Dissimilarity metric) {
                    " axes and ",
                    features.numel(),
                    " values.");
+  DNNBRAIN_REQUIRE(features.is_floating_point(),
+                   "features must be floating point; got ",
+                   features.dtype().name(),
+                   ".");
   if (metric == Dissimilarity::kEuclidean || metric == Dissimilarity::kSqEuclidean) {
     return distance_from_centred(gram_moments(features).centred, metric);
   }

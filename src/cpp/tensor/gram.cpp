@@ -28,6 +28,8 @@ void GramAccumulator::add(const at::Tensor& chunk) {
                    " axes, the first of length ",
                    chunk.dim() > 0 ? chunk.size(0) : 0,
                    ".");
+  DNNBRAIN_REQUIRE(
+      chunk.is_floating_point(), "units must be floating point; got ", chunk.dtype().name(), ".");
   if (chunk.size(1) == 0) return;
   const at::Tensor x = chunk.to(at::kDouble);
   const at::Tensor mean = x.mean(0);

@@ -29,6 +29,10 @@ void Sink::consume(const at::Tensor& activation) {
                    "; got ",
                    activation.dim(),
                    " axes.");
+  DNNBRAIN_REQUIRE(!activation.is_complex(),
+                   "an activation must be real; got ",
+                   activation.dtype().name(),
+                   ". Take its real part or its modulus in the network.");
   const at::Tensor batch = activation.movedim(batch_axis_, 0);
   const Index n_batch = batch.size(0);
   DNNBRAIN_REQUIRE(n_stim_ + n_batch <= out_.size(0),
