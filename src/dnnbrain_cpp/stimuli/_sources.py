@@ -126,8 +126,8 @@ def as_image(picture: Picture) -> Image.Image:
 
 def _pixel_dtype(array: ArrayLike) -> np.dtype[np.generic]:
     """Return the dtype in which pixels are kept: their own where it has a known range."""
-    # A torch tensor's dtype has no NumPy object, but its name ends with one.
-    name = str(getattr(array, "dtype", np.asarray(array).dtype)).removeprefix("torch.")
+    dtype = array.dtype if hasattr(array, "dtype") else np.asarray(array).dtype
+    name = dtype.name if isinstance(dtype, np.dtype) else str(dtype).removeprefix("torch.")
     kept = {"uint8": "uint8", "bfloat16": "float32"}
     kept |= {wide: wide for wide in ("float16", "float32", "float64")}
     if name not in kept:

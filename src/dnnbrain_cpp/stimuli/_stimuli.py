@@ -448,10 +448,9 @@ class Stimuli:
 
     def _positions(self, key: Any) -> NDArray[np.intp]:
         """Return the positions that `key` stands for, all in ``[0, len(self))``."""
-        everything = np.arange(len(self), dtype=np.intp)
         if isinstance(key, slice):
-            return everything[key]
-        if isinstance(key, pd.Series):
+            return np.arange(len(self), dtype=np.intp)[key]
+        if isinstance(key, pd.Series) and pd.api.types.is_bool_dtype(key.dtype):
             key = self._aligned(key)
         array = np.asarray(key)
         if array.dtype == np.bool_ and array.ndim == 1:
@@ -459,7 +458,7 @@ class Stimuli:
                 raise IndexError(
                     f"a mask must have one entry for each of {len(self)} stimuli; got {len(array)}."
                 )
-            return everything[array]
+            return np.flatnonzero(array)
         if array.ndim > 1 or not (np.issubdtype(array.dtype, np.integer) or array.size == 0):
             raise TypeError(
                 f"stimuli are taken by position, slice or mask; got {key!r}. By id: select(ids)."
