@@ -15,4 +15,7 @@ TOLERANCES: dict[str, float] = {
     "fp32_reduction": 1e-5,
     # fp32 forward pass with another batch size or memory format: convolution kernels may differ.
     "fp32_forward": 1e-4,
+    # Mean of 60 sample correlations over 2000 cases: standard error at most 1 / sqrt(60 * 2000),
+    # and least squares with 5 predictors raises each by less than 0.005 when r is 0.3 or more.
+    "mean_of_60_correlations": 0.015,
 }
