@@ -121,13 +121,12 @@ class KendallScorer final : public Scorer {
       references_.emplace_back(row_of(subjects, subject));
     }
     for (Index model = 0; model < models.rows(); ++model) {
-      const std::vector<std::uint32_t> ranks = dense_ranks(row_of(models, model));
-      ties_.push_back(tied_pairs(ranks));
-      tables_.push_back(square_table(std::span<const std::uint32_t>(ranks), n_cond));
+      const TiedRanks& ranked = models_.emplace_back(row_of(models, model));
+      tables_.push_back(square_table(std::span<const std::uint32_t>(ranked.ranks), n_cond));
       for (Index subject = 0; subject < subjects.rows(); ++subject) {
         denominators_(model, subject) =
             kendall_denominator(n_pair_,
-                                ties_.back(),
+                                ranked.ties,
                                 references_[static_cast<std::size_t>(subject)].ties(),
                                 comparator);
       }
@@ -144,27 +143,22 @@ class KendallScorer final : public Scorer {
     const auto index = static_cast<std::size_t>(model);
     gather_pairs(tables_[index], order, std::span<std::uint32_t>(room.permuted));
     for (std::size_t subject = 0; subject < references_.size(); ++subject) {
-      const Index s =
-          references_[subject].score(room.permuted, ties_[index], room.sorted, room.scratch);
+      const Index s = references_[subject].score(room.permuted, models_[index], room.kendall);
       out[subject] = static_cast<double>(s) / denominators_(model, static_cast<Index>(subject));
     }
   }
 
  private:
   struct Room final : Workspace {
-    explicit Room(Index n_pair)
-        : permuted(static_cast<std::size_t>(n_pair)),
-          sorted(permuted.size()),
-          scratch(permuted.size()) {}
+    explicit Room(Index n_pair) : permuted(static_cast<std::size_t>(n_pair)), kendall(n_pair) {}
     std::vector<std::uint32_t> permuted;
-    std::vector<std::uint32_t> sorted;
-    std::vector<std::uint32_t> scratch;
+    KendallRoom kendall;
   };
 
   Index n_pair_;
   std::vector<KendallReference> references_;
+  std::vector<TiedRanks> models_;
   std::vector<std::vector<std::uint32_t>> tables_;
-  std::vector<Index> ties_;
   Matrix denominators_;
 };
 
@@ -205,7 +199,7 @@ double group_score(std::span<const double> scores) {
 Index tasks_per_block(const MatrixView& models,
                       const MatrixView& subjects,
                       const PermutationOptions& options) {
-  const double ns_per_entry = counts_pairs(options.comparator) ? 12.0 : 1.0;
+  const double ns_per_entry = counts_pairs(options.comparator) ? 8.0 : 1.0;
   const double task_ns = static_cast<double>(models.cols()) *
                          (2.0 + ns_per_entry * static_cast<double>(subjects.rows()));
   const double per_thread = std::max(1.0, 20e6 / task_ns);
