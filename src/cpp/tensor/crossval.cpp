@@ -2,6 +2,8 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/amax.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/matmul.h>
@@ -22,7 +24,13 @@ namespace {
 /// Targets per block: predictions of a block stay a few megabytes, and a block is soon done.
 constexpr Index kTargetBlock = 4096;
 
-/// Maps training responses to held-out predictions: Y_te = operator (Y_tr - mean) + mean.
+/// What predictions may vary by without meaning it, relative to the largest training response.
+constexpr double kRounding = 1e-13;
+
+/// Rounding of a sum of squares over many units, in units of the last place.
+constexpr double kOffsetRounding = 256;
+
+/// Maps training responses to held-out predictions, both about the training mean.
 at::Tensor pcr_operator(const at::Tensor& gram, const Fold& fold, Index n_comp) {
   const at::Tensor rows = gram.index_select(0, fold.train);
   const at::Tensor k_train = rows.index_select(1, fold.train);
@@ -37,14 +45,22 @@ at::Tensor pcr_operator(const at::Tensor& gram, const Fold& fold, Index n_comp) 
   const at::Tensor top = values.narrow(0, n_train - n_comp, n_comp);
   const at::Tensor u = vectors.narrow(1, n_train - n_comp, n_comp);
   // A component without variance carries nothing: its weight is zero, never a division by rounding.
-  const double floor = static_cast<double>(n_train) * std::numeric_limits<double>::epsilon() *
-                       std::max(0.0, values[n_train - 1].item<double>());
+  // What centring takes off leaves its own rounding, the same in all entries and so n_train times
+  // as large in an eigenvalue.
+  const double scale = std::max(0.0, values[n_train - 1].item<double>()) +
+                       kOffsetRounding * std::max(0.0, grand_mean.item<double>());
+  const double floor =
+      static_cast<double>(n_train) * std::numeric_limits<double>::epsilon() * scale;
   const at::Tensor inverse = at::where(top > floor, top.reciprocal(), at::zeros_like(top));
   return at::matmul(at::matmul(test, u) * inverse, u.t());
 }
 
-/// Pearson r or R2 of each column; NaN where the measured column is constant.
-at::Tensor score_columns(const at::Tensor& measured, const at::Tensor& predicted, Score score) {
+/// Pearson r or R2 of each column; NaN where the measured column is constant. Predictions that vary
+/// by no more than `rounding` are constant.
+at::Tensor score_columns(const at::Tensor& measured,
+                         const at::Tensor& predicted,
+                         const at::Tensor& rounding,
+                         Score score) {
   const at::Tensor y = measured - measured.mean(0);
   const at::Tensor yy = (y * y).sum(0);
   const at::Tensor nan = at::full({}, std::numeric_limits<double>::quiet_NaN(), measured.options());
@@ -57,8 +73,8 @@ at::Tensor score_columns(const at::Tensor& measured, const at::Tensor& predicted
   const at::Tensor p = predicted - predicted.mean(0);
   const at::Tensor pp = (p * p).sum(0);
   // A constant prediction does not covary with anything: r = 0.
-  const at::Tensor r =
-      at::where(pp > 0, (p * y).sum(0) / (pp.sqrt() * yy.sqrt()), at::zeros_like(pp));
+  const at::Tensor r = at::where(
+      p.abs().amax(0) > rounding, (p * y).sum(0) / (pp.sqrt() * yy.sqrt()), at::zeros_like(pp));
   return at::where(varies, r.clamp(-1.0, 1.0), nan);
 }
 
@@ -121,10 +137,13 @@ at::Tensor cross_validate_pcr(const at::Tensor& gram,
       const Index n_here = std::min(kTargetBlock, n_vox - first);
       const at::Tensor block = responses.narrow(1, first, n_here);
       const at::Tensor train = block.index_select(0, fold.train).to(at::kDouble);
-      const at::Tensor test = block.index_select(0, fold.test).to(at::kDouble);
       const at::Tensor mean = train.mean(0);
-      const at::Tensor predicted = at::matmul(map, train - mean) + mean;
-      scores[f].narrow(0, first, n_here).copy_(score_columns(test, predicted, score));
+      const at::Tensor centred = train - mean;
+      const at::Tensor test = block.index_select(0, fold.test).to(at::kDouble) - mean;
+      const at::Tensor rounding = kRounding * centred.abs().amax(0);
+      scores[f]
+          .narrow(0, first, n_here)
+          .copy_(score_columns(test, at::matmul(map, centred), rounding, score));
       monitor.step(n_here);
     }
   }

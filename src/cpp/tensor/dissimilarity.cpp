@@ -28,18 +28,24 @@ at::Tensor upper_triangle(const at::Tensor& square) {
   return square.index({pairs[0], pairs[1]});
 }
 
+/// What sums of products may be wrong by, relative to the products. Two equal patterns come out
+/// this close; a distance that small is zero, so that equal patterns tie.
+constexpr double kRounding = 1e-14;
+
 /// 1 - cosine of the angle, from the Gram matrix of the patterns. `defined` marks those with
 /// length.
 at::Tensor one_minus_cosine(const at::Tensor& gram, const at::Tensor& defined) {
   const at::Tensor length = at::where(defined, gram.diagonal().clamp_min(0).sqrt(), kNaN);
-  const at::Tensor distance = 1.0 - gram / (length.unsqueeze(1) * length.unsqueeze(0));
-  return upper_triangle(distance.clamp(0.0, 2.0));
+  const at::Tensor distance =
+      upper_triangle(1.0 - gram / (length.unsqueeze(1) * length.unsqueeze(0)));
+  return at::where(distance < kRounding, 0.0, distance.clamp_max(2.0));
 }
 
 at::Tensor distance_from_centred(const at::Tensor& gram, Dissimilarity metric) {
   const at::Tensor sq = gram.diagonal();
-  const at::Tensor squared =
-      upper_triangle((sq.unsqueeze(1) + sq.unsqueeze(0) - 2.0 * gram).clamp_min(0.0));
+  const at::Tensor both = sq.unsqueeze(1) + sq.unsqueeze(0);
+  const at::Tensor distance = both - 2.0 * gram;
+  const at::Tensor squared = upper_triangle(at::where(distance <= kRounding * both, 0.0, distance));
   return metric == Dissimilarity::kSqEuclidean ? squared : squared.sqrt();
 }
 

@@ -32,8 +32,12 @@ void GramAccumulator::add(const at::Tensor& chunk) {
       chunk.is_floating_point(), "units must be floating point; got ", chunk.dtype().name(), ".");
   if (chunk.size(1) == 0) return;
   const at::Tensor x = chunk.to(at::kDouble);
-  const at::Tensor mean = x.mean(0);
-  const at::Tensor centred = x - mean;
+  // About the first stimulus before about the mean, so that a unit without variance adds nothing,
+  // not even the rounding of its mean.
+  const at::Tensor about_first = x - x[0];
+  const at::Tensor to_mean = about_first.mean(0);
+  const at::Tensor mean = x[0] + to_mean;
+  const at::Tensor centred = about_first - to_mean;
   if (moments_.n_feat == 0) {
     moments_.centred = at::zeros({n_stim_, n_stim_}, x.options());
     moments_.row_sum = at::zeros({n_stim_}, x.options());

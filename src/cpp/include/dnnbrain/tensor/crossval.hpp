@@ -11,8 +11,9 @@
 //   Y_te = K_f U L^-1 U' (Y_tr - mean) + mean
 //
 // the same as refitting on the units in every fold, at a cost that does not depend on their number.
-// K may be centred about any point. Cost per fold: one eigendecomposition of n_train, then
-// 2 n_train (n_train + n_test) n_vox FLOP.
+// Components whose eigenvalue is rounding weigh nothing, as in a pseudoinverse. K may be centred
+// about any point. Cost per fold: one eigendecomposition of n_train, then 2 n_train (n_train +
+// n_test) n_vox FLOP.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -5,6 +5,9 @@
 //   sqeuclidean   |x_i - x_j|^2                           not divided by the number of features
 //   euclidean     |x_i - x_j|
 //
+// A squared distance, or 1 - cosine, below 1e-14 of the patterns' own squares is rounding and
+// becomes zero, so that equal patterns tie.
+//
 // Results are fp64 and condensed: pairs (0,1), (0,2) .. (n-2,n-1), SciPy's order. A pattern without
 // variance (correlation) or length (cosine) has no direction: its entries are NaN, for the caller
 // to name it.
