@@ -43,7 +43,7 @@ def test_shapes_and_truth(features: dict[str, np.ndarray]) -> None:
     assert subject.n_subject == 3
     assert {name: rdm.shape for name, rdm in subject.rdms.items()} == dict.fromkeys(ROIS, (3, 780))
     pd.testing.assert_frame_equal(
-        subject.truth,
+        subject.truth.drop(columns="measured_ceiling"),
         pd.DataFrame(
             {
                 "roi": ["V1", "V4", "IT"],
@@ -54,6 +54,18 @@ def test_shapes_and_truth(features: dict[str, np.ndarray]) -> None:
             }
         ),
     )
+
+
+def test_the_measured_ceiling_is_the_correlation_with_the_signal(
+    features: dict[str, np.ndarray],
+) -> None:
+    noisy = simulate_subject(features, ROIS, n_vox=20, noise_ceiling=0.6, n_subject=2, seed=3)
+    clean = simulate_subject(features, ROIS, n_vox=20, noise_ceiling=1, n_subject=2, seed=3)
+    for roi, measured in noisy.truth.set_index("roi")["measured_ceiling"].items():
+        pairs = zip(in_roi(noisy, str(roi)).T, in_roi(clean, str(roi)).T, strict=True)
+        naive = np.mean([np.corrcoef(a, b)[0, 1] for a, b in pairs])
+        assert measured == pytest.approx(naive, abs=TOLERANCES["fp32_reduction"])
+    assert clean.truth["measured_ceiling"].to_numpy() == pytest.approx(1.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("ceiling", [0.3, 0.7, 0.95])

@@ -34,7 +34,8 @@ class SimulatedSubject:
     truth : pandas.DataFrame
         One row per region: ``roi``, ``layer`` (the planted one), ``n_vox``, ``noise_ceiling``
         (expected correlation of each voxel with a perfect model), ``noise_sd`` (of a voxel, in
-        units of the standard deviation of its signal).
+        units of the standard deviation of its signal), ``measured_ceiling`` (mean correlation of
+        the voxels of `responses` with their signal, as the noise was drawn).
     rdms : mapping of str to ndarray of shape (n_subject, n_pair), float64
         Per region, correlation distances between the response patterns to each pair of stimuli:
         the upper triangle, row by row. The first row is the subject of `responses`.
@@ -159,12 +160,16 @@ def simulate_subject(
 
     data: list[NDArray[np.float32]] = []
     rdms: dict[str, NDArray[np.float64]] = {}
+    ceilings: list[float] = []
     for number, (roi, layer) in enumerate(rois.items()):
         z = _standardized(features[layer], layer)
-        patterns = [
-            _voxels(np.random.default_rng([seed, number, subject]), z, n_vox, noise_sd)
-            for subject in range(n_subject)
-        ]
+        patterns = []
+        for subject in range(n_subject):
+            rng = np.random.default_rng([seed, number, subject])
+            signal, noisy = _voxels(rng, z, n_vox, noise_sd)
+            patterns.append(noisy)
+            if subject == 0:
+                ceilings.append(float(((signal * noisy).mean(axis=0) / noisy.std(axis=0)).mean()))
         rdms[roi] = np.stack([_correlation_distances(pattern) for pattern in patterns])
         data.append(patterns[0].astype(np.float32))
     if len({len(block) for block in data}) > 1:
@@ -193,6 +198,7 @@ def simulate_subject(
             "n_vox": n_vox,
             "noise_ceiling": float(noise_ceiling),
             "noise_sd": noise_sd,
+            "measured_ceiling": ceilings,
         }
     )
     return SimulatedSubject(responses, truth, rdms)
@@ -231,14 +237,14 @@ def _standardized(features: Any, layer: str) -> NDArray[np.float64]:
 
 def _voxels(
     rng: np.random.Generator, z: NDArray[np.float64], n_vox: int, noise_sd: float
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Signal with mean 0 and variance 1 of each voxel, and the same with noise."""
     # Noise is drawn first: it does not depend on the layer then, as the docstring promises.
     noise = rng.standard_normal((len(z), n_vox))
     signal = z @ rng.standard_normal((z.shape[1], n_vox))
     signal -= signal.mean(axis=0)
     signal /= signal.std(axis=0)
-    voxels: NDArray[np.float64] = signal + noise_sd * noise
-    return voxels
+    return signal, signal + noise_sd * noise
 
 
 def _correlation_distances(patterns: NDArray[np.float64]) -> NDArray[np.float64]:
