@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 
 from dnnbrain_cpp._native import core
 from dnnbrain_cpp._validate import check_choice
+from dnnbrain_cpp.rsa._comparable import check_comparable
 from dnnbrain_cpp.rsa._methods import ALTERNATIVES, METHODS, check_method
 from dnnbrain_cpp.rsa._rdms import RDMs
 
@@ -69,6 +70,7 @@ def noise_ceiling(rdms: RDMs, *, method: str = "tau-b", kind: str = "mean-rdm") 
     """
     method = check_method(method)
     check_choice(kind, "kind", KINDS)
+    check_comparable(rdms, "rdms", method)
     n_subject = len(rdms)
     if n_subject < 2:
         raise ValueError(f"a noise ceiling needs at least 2 subjects; got {n_subject}.")

@@ -16,6 +16,7 @@ from dnnbrain_cpp._threads import resolve_n_threads
 from dnnbrain_cpp._validate import check_choice, check_integer
 from dnnbrain_cpp.exceptions import AlignmentWarning
 from dnnbrain_cpp.rsa._ceiling import NoiseCeiling, noise_ceiling
+from dnnbrain_cpp.rsa._comparable import check_comparable
 from dnnbrain_cpp.rsa._methods import ALTERNATIVES, METHODS, check_method
 from dnnbrain_cpp.rsa._rdms import RDMs
 
@@ -145,9 +146,9 @@ def compare(
     method = check_method(method)
     check_choice(alternative, "alternative", tuple(ALTERNATIVES))
     n_perm = check_integer(n_perm, "n_perm", minimum=0)
+    check_comparable(models, "models", method)
+    check_comparable(data, "data", method)
     data = _align(models, data)
-    _check_not_constant(models, "models", method)
-    _check_not_constant(data, "data", method)
     seed = as_seed(random_state) if n_perm else None
     with progress_callback(progress, f"RSA, {n_perm} permutations") as report:
         scores, exceed, group_exceed = core.compare_rdms(
@@ -197,19 +198,3 @@ def _align(models: RDMs, data: RDMs) -> RDMs:
             f"such as {only[0]!r}."
         )
     return data if models.ids == data.ids else data.select(models.ids)
-
-
-def _check_not_constant(rdms: RDMs, name: str, method: str) -> None:
-    values = rdms.dissimilarities
-    if method == "cosine":
-        flat = ~values.any(1)
-    elif method in ("corr", "spearman", "tau-b"):
-        flat = values.min(1) == values.max(1)
-    else:
-        return  # tau-a and rho-a of a constant RDM are zero
-    if flat.any():
-        culprit = rdms.names[int(flat.argmax())]
-        raise ValueError(
-            f"{method} needs RDMs whose dissimilarities differ; that of {culprit!r} in {name} is "
-            "constant. Leave it out, or use method='tau-a'."
-        )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnbrain_cpp._validate import as_array
 from dnnbrain_cpp.rsa._rdms import RDMs
 
 __all__ = ["load_rdms"]
@@ -51,25 +52,25 @@ def load_rdms(
 
     Notes
     -----
-    Shapes understood: (n, n), (n_rdm, n, n), (n, n, n_rdm), condensed (n_pair,) and
-    (n_rdm, n_pair).
+    Shapes understood: (n, n), (n_rdm, n, n), (n, n, n_rdm), condensed (n_pair,), (n_rdm, n_pair)
+    and (n_pair, n_rdm). Where both of the last two would do, `ids` decide.
     """
     path = Path(path)
     arrays = _read_arrays(path)
     chosen = _choose(arrays, key, path)
-    array, field_names = _from_struct(arrays[chosen])
+    array, field_names = _from_struct(arrays[chosen], path)
     if ids is None and _IDS_KEY in arrays:
-        ids = [str(i) for i in np.ravel(arrays[_IDS_KEY])]
+        ids = _texts(arrays[_IDS_KEY])
     if names is None:
         names = field_names
     if names is None and _NAMES_KEY in arrays:
-        names = [str(i) for i in np.ravel(arrays[_NAMES_KEY])]
+        names = _texts(arrays[_NAMES_KEY])
     try:
-        rdms = _to_rdms(np.asarray(array, dtype=np.float64), ids)
+        rdms = _to_rdms(as_array(array, "RDMs", dtype=np.float64, ndim=(1, 2, 3)), ids)
         if names is None:
             names = [f"subject-{i + 1:02d}" for i in range(len(rdms))]
         return RDMs(rdms.dissimilarities, ids=ids, names=names)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path} ({chosen}): {error}") from error
 
 
@@ -98,10 +99,10 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
 def _read_mat(path: Path) -> dict[str, NDArray[Any]]:
     import h5py
 
-    if h5py.is_hdf5(path):  # version 7.3; its axes come reversed, which RDMs do not mind
+    if h5py.is_hdf5(path):  # version 7.3, of which h5py gives the axes in reverse
         with h5py.File(path) as file:
             return {
-                name: item[()]
+                name: item[()].T
                 for name, item in file.items()
                 if isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf"
             }
@@ -121,7 +122,8 @@ def _is_candidate(array: NDArray[Any]) -> bool:
         return shape[1] == shape[2] or shape[0] == shape[1]
     if len(shape) == 2 and shape[0] == shape[1] > 1:
         return True
-    return len(shape) in (1, 2) and _is_pair_count(shape[-1])
+    column = len(shape) == 2 and shape[1] == 1
+    return len(shape) in (1, 2) and _is_pair_count(shape[0 if column else -1])
 
 
 def _is_pair_count(n: int) -> bool:
@@ -142,30 +144,53 @@ def _choose(arrays: dict[str, NDArray[Any]], key: str | None, path: Path) -> str
     return candidates[0]
 
 
-def _from_struct(array: NDArray[Any]) -> tuple[NDArray[Any], list[str] | None]:
+def _from_struct(array: NDArray[Any], path: Path) -> tuple[NDArray[Any], list[str] | None]:
     """Unpack a MATLAB struct array with a field RDM."""
     if array.dtype.names is None or "RDM" not in array.dtype.names:
         return array, None
-    entries = array.ravel()
-    stacked = np.stack([np.squeeze(entry["RDM"]) for entry in entries])
+    fields = [np.squeeze(field) for field in array["RDM"].ravel()]
+    shapes = {field.shape for field in fields}
+    if len(shapes) != 1:
+        raise ValueError(
+            f"{path}: the RDMs of a struct array must be of one shape; got {sorted(shapes)}."
+        )
     if "name" not in array.dtype.names:
-        return stacked, None
-    names = [str(np.squeeze(entry["name"])) for entry in entries]
-    return stacked, names if len(set(names)) == len(names) else None
+        return np.stack(fields), None
+    names = _texts(array["name"])
+    return np.stack(fields), names if len(set(names)) == len(names) else None
+
+
+def _texts(array: NDArray[Any]) -> list[str]:
+    """Return strings from an array of them, of bytes, or of MATLAB's cells."""
+    cells = [np.squeeze(cell)[()] for cell in np.ravel(array)]
+    return [cell.decode() if isinstance(cell, bytes) else str(cell) for cell in cells]
 
 
 def _to_rdms(array: NDArray[np.float64], ids: Sequence[str] | None) -> RDMs:
     if array.ndim == 3:
-        if array.shape[1] != array.shape[2]:
-            array = np.moveaxis(array, 2, 0)
-        elif array.shape[0] == array.shape[1] and not _symmetric(array):
-            array = np.moveaxis(array, 2, 0)  # n RDMs of n conditions, stored with RDMs last
-        return RDMs.from_square(array, ids=ids)
+        rdms_last = array.shape[0] == array.shape[1] != array.shape[2]
+        if len(set(array.shape)) == 1:  # as many RDMs as conditions: only one way is symmetric
+            rdms_last = not _symmetric(array)
+        return RDMs.from_square(np.moveaxis(array, 2, 0) if rdms_last else array, ids=ids)
     if array.ndim == 2 and array.shape[0] == array.shape[1]:
         return RDMs.from_square(array, ids=ids)
-    if array.ndim == 2 and not _is_pair_count(array.shape[1]) and _is_pair_count(array.shape[0]):
+    if array.ndim == 2 and _pairs_first(array.shape[0], array.shape[1], ids):
         array = array.T
     return RDMs(array, ids=ids)
+
+
+def _pairs_first(n_row: int, n_column: int, ids: Sequence[str] | None) -> bool:
+    """Say whether condensed RDMs lie in the columns."""
+    if not (_is_pair_count(n_row) and _is_pair_count(n_column)):
+        return _is_pair_count(n_row)
+    if ids is not None:
+        return len(ids) * (len(ids) - 1) // 2 == n_row
+    if n_row > n_column:
+        raise ValueError(
+            f"an array of shape ({n_row}, {n_column}) may hold {n_row} RDMs or, in its columns, "
+            f"{n_column}. Give ids=, whose number says which."
+        )
+    return False
 
 
 def _symmetric(array: NDArray[np.float64]) -> bool:

@@ -98,17 +98,17 @@ class RDMs:
                 f"RDMs must be square; got matrices of {array.shape[1]} x {array.shape[2]}."
             )
         check_finite(array, "square")
-        scale = max(float(np.abs(array).max(initial=0.0)), np.finfo(float).tiny)
-        asymmetry = float(np.abs(array - array.swapaxes(1, 2)).max(initial=0.0))
-        if asymmetry > _SYMMETRY * scale:
+        allowed = _SYMMETRY * np.abs(array).max((1, 2), initial=0.0)  # to each RDM its own scale
+        asymmetry = np.abs(array - array.swapaxes(1, 2)).max((1, 2), initial=0.0)
+        if (asymmetry > allowed).any():
             raise ValueError(
                 "RDMs must be symmetric; entries across the diagonal differ by up to "
-                f"{asymmetry:.3g}. Average the matrix with its transpose if that is meant."
+                f"{asymmetry.max():.3g}. Average the matrix with its transpose if that is meant."
             )
-        diagonal = float(np.abs(np.diagonal(array, axis1=1, axis2=2)).max(initial=0.0))
-        if diagonal > _SYMMETRY * scale:
+        diagonal = np.abs(np.diagonal(array, axis1=1, axis2=2)).max(1, initial=0.0)
+        if (diagonal > allowed).any():
             raise ValueError(
-                f"RDMs must have a zero diagonal; got values up to {diagonal:.3g}. Are these "
+                f"RDMs must have a zero diagonal; got values up to {diagonal.max():.3g}. Are these "
                 "similarities? Use 1 - similarity."
             )
         rows, columns = np.triu_indices(array.shape[1], 1)
@@ -208,6 +208,8 @@ def rdm(
     Notes
     -----
     From the n x n inner products, in fp64, in chunks of features: ``2 n_stim**2 n_feat`` FLOP.
+    Distances below 1e-7 of the patterns' norms (squares and 1 - r: 1e-14) are rounding and become
+    zero, so that equal patterns tie.
     """
     kind = METRICS[check_choice(metric, "metric", tuple(METRICS))]
     layers: Mapping[str, Any]
@@ -221,6 +223,11 @@ def rdm(
     condensed = {
         name: _condensed(layer, kind, f"layer {name!r}").numpy() for name, layer in layers.items()
     }
+    lengths = {name: _condition_count(len(values)) for name, values in condensed.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"all layers must have the same n_stim; got {lengths}.")
+    if ids is not None:
+        ids = check_ids(ids, "ids", n=next(iter(lengths.values())))
     for name, values in condensed.items():
         _check_defined(values, name, metric, ids)
     return RDMs(np.stack(list(condensed.values())), ids=ids, names=list(condensed), metric=metric)
