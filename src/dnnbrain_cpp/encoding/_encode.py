@@ -89,15 +89,13 @@ def encode(
     arrays = {name: _check_layer(layer, name, n_stim) for name, layer in layers.items()}
     routes = {
         name: choose_route(
-            estimator, folds, n_feat=layer.n_feat if isinstance(layer, Gram) else layer.shape[1]
+            estimator,
+            folds,
+            layer=name,
+            n_feat=layer.n_feat if isinstance(layer, Gram) else layer.shape[1],
         )
         for name, layer in arrays.items()
     }
-    if any(len(test) < 2 for _, test in folds):
-        raise ValueError(
-            "each fold must hold out at least 2 stimuli, or a correlation has no meaning; use "
-            "fewer folds."
-        )
     scores = {}
     for name, layer in arrays.items():
         with progress_callback(progress, f"encoding from {name}") as report:

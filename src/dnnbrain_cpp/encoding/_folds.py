@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -34,29 +34,26 @@ def make_folds(cv: Any, *, n_stim: int, groups: ArrayLike | None) -> Folds:
     Raises
     ------
     ValueError
-        If a fold is empty, or a stimulus is in both parts of it.
+        If a part of a fold has fewer than two stimuli, or a stimulus is in both parts.
     """
     from sklearn.model_selection import GroupKFold, check_cv
 
     labels = None if groups is None else np.asarray(groups)
     if labels is not None and labels.shape != (n_stim,):
         raise ValueError(f"groups must have shape ({n_stim},); got {labels.shape}.")
-    if isinstance(cv, int) and not isinstance(cv, bool):
-        _check_fold_count(cv, n_stim, labels)
-        splitter = check_cv(cv) if labels is None else GroupKFold(cv)
+    if isinstance(cv, bool):
+        raise TypeError(f"cv must be a number of folds, a splitter or a list of splits; got {cv}.")
+    if isinstance(cv, int | np.integer):
+        _check_fold_count(int(cv), n_stim, labels)
+        splitter = check_cv(int(cv)) if labels is None else GroupKFold(int(cv))
     elif labels is not None and not hasattr(cv, "split"):
         raise ValueError(
             "groups must come with a number of folds or a splitter; cv is a list of splits already."
         )
     else:
         splitter = check_cv(cv)
-    splits: Iterable[tuple[Sequence[int], Sequence[int]]] = splitter.split(
-        np.zeros(n_stim), groups=labels
-    )
-    folds = [
-        (np.asarray(train, dtype=np.int64), np.asarray(test, dtype=np.int64))
-        for train, test in splits
-    ]
+    splits: Iterable[tuple[ArrayLike, ArrayLike]] = splitter.split(np.zeros(n_stim), groups=labels)
+    folds = [(_rows(train, n_stim), _rows(test, n_stim)) for train, test in splits]
     if not folds:
         raise ValueError("cv must give at least one fold; it gave none.")
     for place, (train, test) in enumerate(folds):
@@ -70,11 +67,26 @@ def _check_fold_count(n_fold: int, n_stim: int, labels: NDArray[Any] | None) -> 
         raise ValueError(f"cv must be from 2 to the number of {what}, {most}; got {n_fold}.")
 
 
+def _rows(part: ArrayLike, n_stim: int) -> NDArray[np.int64]:
+    """Return the rows that indices or a mask stand for."""
+    chosen = np.asarray(part)
+    if chosen.dtype == bool:
+        if chosen.shape != (n_stim,):
+            raise ValueError(f"masks of a split must have shape ({n_stim},); got {chosen.shape}.")
+        return np.flatnonzero(chosen)
+    if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
+        raise TypeError(
+            "splits must be pairs of 1-D integer indices or masks; got shape "
+            f"{chosen.shape} of {chosen.dtype}."
+        )
+    return chosen.astype(np.int64)
+
+
 def _check_fold(place: int, train: NDArray[np.int64], test: NDArray[np.int64], n_stim: int) -> None:
-    if len(train) == 0 or len(test) == 0:
+    if len(train) < 2 or len(test) < 2:
         raise ValueError(
-            f"every fold must train on and hold out some stimuli; fold {place} has {len(train)} "
-            f"and {len(test)}."
+            "every fold must train on and hold out at least 2 stimuli, or a correlation has no "
+            f"meaning; fold {place} has {len(train)} and {len(test)}. Use fewer folds."
         )
     rows = np.concatenate([train, test])
     if rows.min() < 0 or rows.max() >= n_stim:

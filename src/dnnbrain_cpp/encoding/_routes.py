@@ -24,6 +24,7 @@ __all__ = ["NativePcr", "Route", "SklearnRoute", "choose_route"]
 _SCORES = {"r": core.Score.r, "r2": core.Score.r2}
 _MAX_COMPONENTS = 100
 _STIMULI_PER_COMPONENT = 4
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,18 @@ class NativePcr:
 
 @dataclass(frozen=True)
 class SklearnRoute:
-    """Any scikit-learn estimator, refitted in every fold."""
+    """Any scikit-learn estimator, refitted in every fold.
+
+    An estimator of one target is fitted once for each.
+    """
 
     estimator: Any
-    note: str
+
+    @property
+    def note(self) -> str:
+        """What ran."""
+        each = "" if _takes_several_targets(self.estimator) else ", one model per target"
+        return f"scikit-learn: {_describe(self.estimator)} as it is{each}"
 
     def score(
         self,
@@ -73,16 +82,21 @@ class SklearnRoute:
     ) -> NDArray[np.float64]:
         """Return the scores, shape (n_fold, n_vox)."""
         from sklearn.base import clone
+        from sklearn.multioutput import MultiOutputRegressor
 
         if isinstance(features, Gram):
             raise TypeError(
                 f"{self.estimator!r} needs the features themselves; these are Gram matrices. "
                 "Extract with reduce='keep' or 'mean', or use PCA and LinearRegression."
             )
-        estimator = _multi_target(self.estimator)
+        estimator, targets = self.estimator, responses
+        if responses.shape[1] == 1 and _takes_single_target(estimator):
+            targets = responses[:, 0]
+        elif not _takes_several_targets(estimator):
+            estimator = MultiOutputRegressor(estimator)
         scores = np.empty((len(folds), responses.shape[1]))
         for place, (train, test) in enumerate(folds):
-            model = clone(estimator).fit(features[train], responses[train])
+            model = clone(estimator).fit(features[train], targets[train])
             predicted = np.asarray(model.predict(features[test])).reshape(len(test), -1)
             scores[place] = _score_columns(responses[test], predicted, scoring)
             if report is not None and report(place + 1, len(folds)) is False:
@@ -93,7 +107,7 @@ class SklearnRoute:
 Route = NativePcr | SklearnRoute
 
 
-def choose_route(estimator: Any, folds: Folds, *, n_feat: int) -> Route:
+def choose_route(estimator: Any, folds: Folds, *, layer: str, n_feat: int) -> Route:
     """Return how an estimator is run.
 
     ``None`` stands for PCA and least squares with a quarter as many components as the smallest
@@ -107,12 +121,13 @@ def choose_route(estimator: Any, folds: Folds, *, n_feat: int) -> Route:
         return NativePcr(n_components, f"native: PCA({n_components}) + least squares (default)")
     recognised = _recognise_pcr(estimator)
     if recognised is None:
-        return SklearnRoute(estimator, f"scikit-learn: {type(estimator).__name__} as it is")
+        _check_regressor(estimator)
+        return SklearnRoute(estimator)
     if not 1 <= recognised <= most:
         raise ValueError(
-            f"PCA must keep from 1 to {most} components: features are {n_feat}, and the smallest "
-            f"training fold has {n_train} stimuli, which centring leaves {n_train - 1} dimensions; "
-            f"got n_components={recognised}."
+            f"PCA must keep from 1 to {most} components of layer {layer!r}: its features are "
+            f"{n_feat}, and the smallest training fold has {n_train} stimuli, which centring "
+            f"leaves {n_train - 1} dimensions; got n_components={recognised}."
         )
     return NativePcr(recognised, f"native: PCA({recognised}) + least squares")
 
@@ -136,19 +151,46 @@ def _recognise_pcr(estimator: Any) -> int | None:
     return int(count)
 
 
-def _multi_target(estimator: Any) -> Any:
-    from sklearn.multioutput import MultiOutputRegressor
+def _check_regressor(estimator: Any) -> None:
+    if isinstance(estimator, type) or not (
+        hasattr(estimator, "fit") and hasattr(estimator, "predict")
+    ):
+        raise TypeError(
+            "estimator must be a scikit-learn regressor, an instance with fit and predict; got "
+            f"{estimator!r}."
+        )
+
+
+def _describe(estimator: Any) -> str:
+    from sklearn.pipeline import Pipeline
+
+    if isinstance(estimator, Pipeline):
+        return " + ".join(_describe(step) for _, step in estimator.steps)
+    return str(estimator) if isinstance(estimator, str) else type(estimator).__name__
+
+
+def _takes_several_targets(estimator: Any) -> bool:
+    tags = _target_tags(estimator)
+    return True if tags is None else bool(tags.multi_output)
+
+
+def _takes_single_target(estimator: Any) -> bool:
+    tags = _target_tags(estimator)
+    return False if tags is None else bool(tags.single_output)
+
+
+def _target_tags(estimator: Any) -> Any:
+    """Return what scikit-learn knows of an estimator's targets; None where it knows nothing."""
+    from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
     from sklearn.utils import get_tags
 
-    if not hasattr(estimator, "fit") or not hasattr(estimator, "predict"):
-        raise TypeError(
-            f"estimator must be a scikit-learn regressor with fit and predict; got {estimator!r}."
-        )
+    # A search does not hand on the tags of what it searches.
+    while isinstance(estimator, GridSearchCV | RandomizedSearchCV):
+        estimator = estimator.estimator
     try:
-        several = get_tags(estimator).target_tags.multi_output
+        return get_tags(estimator).target_tags
     except (AttributeError, TypeError):  # not derived from BaseEstimator: taken at its word
-        several = True
-    return estimator if several else MultiOutputRegressor(estimator)
+        return None
 
 
 def _pearson(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
@@ -156,7 +198,8 @@ def _pearson(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.floa
     p = predicted - predicted.mean(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         r = (y * p).sum(0) / np.sqrt((y * y).sum(0) * (p * p).sum(0))
-    r[(p == 0).all(0)] = 0.0  # a constant prediction does not covary with anything
+    # A constant prediction, but for rounding, does not covary with anything.
+    r[np.abs(p).max(0) <= _ROUNDING * np.abs(predicted).max(0)] = 0.0
     return np.asarray(np.clip(r, -1.0, 1.0))
 
 
