@@ -34,10 +34,10 @@ void GramAccumulator::add(const at::Tensor& chunk) {
   const at::Tensor x = chunk.to(at::kDouble);
   // About the first stimulus before about the mean, so that a unit without variance adds nothing,
   // not even the rounding of its mean.
-  const at::Tensor about_first = x - x[0];
-  const at::Tensor to_mean = about_first.mean(0);
+  at::Tensor centred = x - x[0];
+  const at::Tensor to_mean = centred.mean(0);
   const at::Tensor mean = x[0] + to_mean;
-  const at::Tensor centred = about_first - to_mean;
+  centred -= to_mean;
   if (moments_.n_feat == 0) {
     moments_.centred = at::zeros({n_stim_, n_stim_}, x.options());
     moments_.row_sum = at::zeros({n_stim_}, x.options());
