@@ -51,9 +51,7 @@ class PreparedStimuli(Stimuli):
                 on_error=on_error,
                 monitor=monitor,
             )
-        return _slices(
-            held, len(self), check_integer(batch_size, "batch_size", minimum=1), monitor
-        )
+        return _slices(held, len(self), check_integer(batch_size, "batch_size", minimum=1), monitor)
 
 
 def prepare(
