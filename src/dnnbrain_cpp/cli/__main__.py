@@ -1,0 +1,7 @@
+"""``python -m dnnbrain_cpp.cli``."""
+
+from __future__ import annotations
+
+from dnnbrain_cpp.cli._main import main
+
+main()
