@@ -35,7 +35,7 @@ Examples:
   dnnbrain compare stimuli.stim.csv --network my_model.py:build --layers "blocks.*" \\
       --responses beta.nii.gz --mask rois.nii.gz --out report
 
-\b
+
 Files without ids (.mat, .npy, NIfTI without <stem>.ids.csv) are taken in the order of the stimuli,
 which for a folder is that of file names with numbers in their natural order. The report says so.
 """
@@ -54,8 +54,8 @@ which for a folder is that of file names with numbers in their natural order. Th
     "--weights",
     multiple=True,
     default=("random",),
-    show_default="random",
-    help="random, FILE, permuted:FILE or torchvision:NAME. One for all networks, or one for each.",
+    help="random, FILE, permuted:FILE or torchvision:NAME. One for all networks, or one for each.  "
+    "[default: random]",
 )
 @click.option(
     "--seed",
@@ -154,12 +154,12 @@ def compare(
     IMAGES is a folder of images or a .stim.csv file. Give --rdms for RSA, --responses for encoding,
     or both. The report, tables, figures and maps go to --out, and a summary to the terminal.
     """
+    if mask is not None and responses is None:
+        raise click.UsageError("--mask says which voxels of --responses; give both.")
     if not rdms and responses is None:
         raise click.UsageError(
             "Give --rdms, --responses or both; there is nothing to compare with."
         )
-    if mask is not None and responses is None:
-        raise click.UsageError("--mask says which voxels of --responses; give both.")
     if len(weights) not in (1, len(names)):
         raise click.UsageError(
             f"Give one --weights for all networks or one for each of {len(names)}; "

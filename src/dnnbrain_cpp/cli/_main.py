@@ -26,7 +26,7 @@ from dnnbrain_cpp.exceptions import (
 
 __all__ = ["main"]
 
-_USER_ERRORS = (ValueError, TypeError, OSError, MemoryError, ImportError)
+_USER_ERRORS = (ValueError, OSError, MemoryError, ImportError)
 # The report and the notes under the table say these.
 _SAID_ELSEWHERE = (AlignmentWarning, ConstantTargetWarning, SkippedStimulusWarning)
 _WRONG_USE = 2

@@ -13,6 +13,7 @@ import pandas as pd
 from dnnbrain_cpp.comparison._figures import METHOD_NAMES, SECTIONS, Panel, category_column
 from dnnbrain_cpp.comparison._findings import LEVEL, count, listed
 from dnnbrain_cpp.comparison._tables import records
+from dnnbrain_cpp.plot import COLORS
 
 if TYPE_CHECKING:
     from dnnbrain_cpp.comparison._comparison import Comparison
@@ -62,7 +63,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "p": _p}
+    environment.filters |= {"number": _number, "p": _p, "unbroken": _unbroken}
     style = resources.files("dnnbrain_cpp.comparison").joinpath("templates/report.css")
     sections: dict[str, list[dict[str, str]]] = {section: [] for section in SECTIONS}
     for panel in panels:
@@ -98,6 +99,14 @@ def _number(value: float, digits: int = 3) -> str:
     if not np.isfinite(value):
         return ""
     return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _unbroken(text: str) -> str:
+    """Keep the name of a method, and the number behind it, on one line."""
+    for name in ("tau-a", "tau-b", "rho-a"):
+        text = text.replace(f"{name} ", f"{name}\N{NO-BREAK SPACE}")
+        text = text.replace(name, name.replace("-", "\N{NON-BREAKING HYPHEN}"))
+    return text
 
 
 def _p(value: float) -> str:
@@ -152,7 +161,8 @@ def _tables(comparison: Comparison, analysis: str) -> list[dict[str, Any]]:
                 }
                 for row in records(rows)
             ]
-            groups.append({"network": network, "rows": entries})
+            color = COLORS[comparison.networks.index(str(network)) % len(COLORS)]
+            groups.append({"network": network, "color": color, "rows": entries})
         tables.append(
             {
                 "roi": roi,
