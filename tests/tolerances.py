@@ -25,4 +25,10 @@ TOLERANCES: dict[str, float] = {
     # is 0.002 to 0.006.
     "published_tau_mean": 0.005,
     "published_tau_one_seed": 0.012,
+    # Numbers that were printed with so many digits after the point: half of the last one, doubled.
+    "published_3_digits": 1e-3,
+    "published_4_digits": 1e-4,
+    "published_5_digits": 1e-5,
+    # Correlation distances of activations that were stored in half precision.
+    "fp16_activations": 3e-5,
 }
