@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from tolerances import TOLERANCES
 
 import dnnbrain_cpp
 from dnnbrain_cpp import Network, Stimuli
@@ -21,6 +20,7 @@ from dnnbrain_cpp.comparison import Comparison, _save, compare_networks
 from dnnbrain_cpp.exceptions import ConstantTargetWarning
 from dnnbrain_cpp.io import Responses
 from dnnbrain_cpp.rsa import RDMs
+from tolerances import TOLERANCES
 
 
 @pytest.fixture(scope="module")
