@@ -21,10 +21,10 @@ TOLERANCES: dict[str, float] = {
     # Kendall's tau of RDMs whose features were rounded to fp32 on two ways: some of the 38,000 pairs
     # of dissimilarities lie closer than that and change places.
     "tau_of_fp32_features": 1e-4,
-    # Mean tau-b per layer of untrained networks against published values; their spread over seeds
-    # is 0.002 to 0.006.
+    # tau-b per layer of untrained networks against a published mean over seeds. Over ten seeds, the
+    # standard deviation was 0.004 to 0.009: three of those for a single seed.
     "published_tau_mean": 0.005,
-    "published_tau_one_seed": 0.012,
+    "published_tau_one_seed": 0.027,
     # Numbers that were printed with so many digits after the point: half of the last one, doubled.
     "published_3_digits": 1e-3,
     "published_4_digits": 1e-4,
