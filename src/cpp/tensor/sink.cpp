@@ -33,7 +33,8 @@ void Sink::consume(const at::Tensor& activation) {
                    "an activation must be real; got ",
                    activation.dtype().name(),
                    ". Take its real part or its modulus in the network.");
-  const at::Tensor batch = activation.movedim(batch_axis_, 0);
+  at::Tensor batch = activation.movedim(batch_axis_, 0);
+  if (batch.dim() == 1) batch = batch.unsqueeze(1);  // one number per stimulus is one channel
   const Index n_batch = batch.size(0);
   DNNBRAIN_REQUIRE(n_stim_ + n_batch <= out_.size(0),
                    "a sink for ",

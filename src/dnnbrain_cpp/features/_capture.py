@@ -18,7 +18,7 @@ from torch import nn
 
 from dnnbrain_cpp.networks import Network
 
-__all__ = ["Slot", "StopForward", "capturing", "run_forward"]
+__all__ = ["Slot", "StopForward", "capturing", "evaluating", "network_device", "run_forward"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,26 @@ def _tensors(output: Any, way: str = "") -> Iterator[tuple[str, torch.Tensor]]:
     elif isinstance(output, Sequence) and not isinstance(output, str | bytes):
         for place, value in enumerate(output):
             yield from _tensors(value, f"{way}[{place}]")
+
+
+def network_device(network: Network) -> torch.device:
+    """Return where the network's first tensor lies; the CPU for a network without any."""
+    for tensor in (*network.module.parameters(), *network.module.buffers()):
+        return tensor.device
+    return torch.device("cpu")
+
+
+@contextmanager
+def evaluating(network: Network, device: str | torch.device | None) -> Iterator[torch.device]:
+    """Make the network ready for forward passes that leave no trace; yield where it runs.
+
+    On top of `Network.evaluating`: no gradients, and a network that draws random numbers in
+    evaluation mode leaves the global random state where it was.
+    """
+    with network.evaluating(device), torch.no_grad():
+        place = network_device(network)
+        with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+            yield place
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import torch
@@ -14,9 +16,9 @@ from numpy.typing import NDArray
 from dnnbrain_cpp._memory import available_bytes, format_bytes
 from dnnbrain_cpp._native import core
 from dnnbrain_cpp._progress import Progress, progress_callback
-from dnnbrain_cpp._validate import check_choice, check_finite
-from dnnbrain_cpp.features._buffer import Buffer
-from dnnbrain_cpp.features._capture import Slot, capturing, run_forward
+from dnnbrain_cpp._validate import check_choice
+from dnnbrain_cpp.features._buffer import Buffer, file_name
+from dnnbrain_cpp.features._capture import Slot, capturing, evaluating, run_forward
 from dnnbrain_cpp.features._features import Features, Layer
 from dnnbrain_cpp.features._gram import Gram
 from dnnbrain_cpp.features._plan import LayerPlan, Plan, make_plan
@@ -101,7 +103,9 @@ def extract(
     ValueError
         For patterns without a match, unreadable stimuli, or activations that are not finite.
     MemoryError
-        If the buffers would not fit into the memory that is free; nothing has run then.
+        If the buffers would not fit into the memory that is free; no batch has run then.
+    OSError
+        If the files of `store` would not fit on its disk.
 
     Notes
     -----
@@ -118,7 +122,7 @@ def extract(
     if memory_format is not None:
         check_choice(memory_format, "memory_format", ("channels_last",))
     precision = _check_dtype(dtype)
-    with network.evaluating(device), torch.no_grad():
+    with evaluating(network, device):
         run_plan = make_plan(
             network,
             stimuli,
@@ -128,23 +132,29 @@ def extract(
             batch_size=batch_size,
         )
         _check_memory(run_plan, stored=store is not None)
-        run = _Run(network, run_plan, precision, memory_format, store)
-        with progress_callback(progress, f"{network.name} on {len(stimuli)} stimuli") as report:
-            batches = stimuli.batches(
-                network.transform,
-                batch_size=run_plan.batch_size,
-                n_workers=n_workers,
-                on_error=on_error,
-            )
+        if store is not None:
+            _check_disk(run_plan, Path(store))
+        with (
+            _Run(network, run_plan, precision, memory_format, store) as run,
+            progress_callback(progress, f"{network.name} on {len(stimuli)} stimuli") as report,
+            closing(
+                stimuli.batches(
+                    network.transform,
+                    batch_size=run_plan.batch_size,
+                    n_workers=n_workers,
+                    on_error=on_error,
+                )
+            ) as batches,
+        ):
             done = 0
             for batch in batches:
                 run.take(batch.pixels, [stimuli.ids[i] for i in batch.indices])
                 run.skipped += batch.failures
                 done += len(batch.indices) + len(batch.failures)
+                del batch  # the next one is waited for without this one in memory
                 if report is not None and report(done, len(stimuli)) is False:
-                    batches.close()
                     raise core.Cancelled("cancelled by the caller")
-        return run.result()
+            return run.result()
 
 
 class _Run:
@@ -166,7 +176,7 @@ class _Run:
         self.buffers = {
             layer.name: Buffer(
                 (run_plan.n_stim, layer.n_feat),
-                file=None if store is None else Path(store) / f"{layer.name.replace('/', '_')}.npy",
+                file=None if store is None else Path(store) / file_name(layer.name),
                 kept=layer.reduce != "gram",
             )
             for layer in run_plan.layers
@@ -178,28 +188,72 @@ class _Run:
         self.ids: list[str] = []
         self.skipped: list[tuple[str, str]] = []
         self.fidelity: dict[str, float] = {}
+        self._fitting = run_plan.batch_size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for buffer in self.buffers.values():
+            buffer.discard()
 
     def take(self, pixels: torch.Tensor, ids: list[str]) -> None:
         """Run one batch through the network and into the sinks."""
         if not ids:
             return
-        self._take_or_halve(pixels)
+        first = len(self.ids)
+        for part in torch.split(pixels, self._fitting):
+            self._take(part)
         if self.precision != torch.float32 and not self.ids:
-            self._compare_with_full_precision(pixels)
+            # Full precision takes twice the memory of half.
+            self._compare_with_full_precision(pixels[: max(1, self._fitting // 2)])
         self.ids += ids
+        self._check_rows(first)
 
-    def _take_or_halve(self, pixels: torch.Tensor) -> None:
+    def _take(self, pixels: torch.Tensor) -> None:
+        """Take what fits on the device at once; halve what does not, for the rest of the run."""
+        if self._fits(pixels):
+            return
+        self._fitting = len(pixels) // 2
+        for half in torch.split(pixels, self._fitting):
+            self._take(half)
+
+    def _fits(self, pixels: torch.Tensor) -> bool:
         rows = [(sink, sink.n_stim) for sink in self.sinks.values()]
         try:
             self._forward(pixels, self.sinks, self.precision)
         except torch.OutOfMemoryError:
             if len(pixels) == 1:
                 raise
-            for sink, n_stim in rows:
-                sink.rewind(n_stim)
-            half = len(pixels) // 2
-            self._take_or_halve(pixels[:half])
-            self._take_or_halve(pixels[half:])
+        else:
+            return True
+        # Not in the handler: until it ends, the error's traceback holds the activations.
+        for sink, n_stim in rows:
+            sink.rewind(n_stim)
+        return False
+
+    def _check_rows(self, first: int) -> None:
+        """Raise at once if the stimuli from row `first` on have no numbers, or not one row each."""
+        for layer in self.plan.layers:
+            came = self.sinks[layer.trace.slot].n_stim
+            if came != len(self.ids):
+                raise ValueError(
+                    f"layer {layer.name!r} must give one row per stimulus; it gave {came - first} "
+                    f"for {len(self.ids) - first}. Choose a layer before or after it."
+                )
+            rows = self.buffers[layer.name].array[first:came]
+            # The sum is finite unless an entry is not (or it overflows): cheap, and mostly enough.
+            if not torch.from_numpy(rows).sum().isfinite():
+                self._check_each(layer, rows, first)
+
+    def _check_each(self, layer: LayerPlan, rows: NDArray[np.float32], first: int) -> None:
+        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if len(bad):
+            raise ValueError(
+                f"the activation of layer {layer.name!r} must be finite; it is not for stimulus "
+                f"{self.ids[first + bad[0]]!r} ({len(bad)} of {len(rows)} in its batch). Look for "
+                "an overflow or a division by zero in the network or its weights."
+            )
 
     def _forward(
         self, pixels: torch.Tensor, sinks: Mapping[Slot, core.Sink], precision: torch.dtype
@@ -249,7 +303,6 @@ class _Run:
         layers: dict[str, Layer] = {}
         for layer in self.plan.layers:
             buffer = self.buffers.pop(layer.name)
-            check_finite(buffer.array[:n_stim], f"the activation of layer {layer.name!r}")
             sink = self.sinks.pop(layer.trace.slot)
             if isinstance(sink, core.GramSink):
                 layers[layer.name] = Gram(sink.moments())
@@ -294,3 +347,16 @@ def _check_memory(run_plan: Plan, *, stored: bool) -> None:
         f"widest layer, {widest.name!r}, takes {format_bytes(run_plan.layer_bytes(widest))}. "
         "Reduce it (reduce='mean'), choose fewer layers, or give a folder (store=)."
     )
+
+
+def _check_disk(run_plan: Plan, store: Path) -> None:
+    """Raise if files would outgrow the disk: writing to a map of a full disk ends the process."""
+    store.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(store).free
+    if run_plan.buffer_bytes > free:
+        raise OSError(
+            errno.ENOSPC,
+            f"the features take {format_bytes(run_plan.buffer_bytes)} and {format_bytes(free)} are "
+            "free there; reduce them (reduce='mean') or choose fewer layers",
+            str(store),
+        )

@@ -12,6 +12,7 @@ import torch
 
 from dnnbrain_cpp._memory import available_bytes, format_bytes
 from dnnbrain_cpp._validate import check_choice, check_integer
+from dnnbrain_cpp.features._capture import evaluating, network_device
 from dnnbrain_cpp.features._trace import LayerTrace, Trace, trace_layers
 from dnnbrain_cpp.networks import Network
 
@@ -26,6 +27,7 @@ REDUCTIONS = ("keep", "mean", "max", "min", "l1", "l2", "gram")
 
 _BYTES = 4  # features are float32
 _AHEAD = 3  # batches of pixels alive: two waiting, one in the network
+_GRAM_CHUNK = 64 << 20  # as in tensor/gram.hpp
 _AUTO_BATCH = 32
 _AUTO_BATCH_BYTES = 1 << 30
 
@@ -47,7 +49,7 @@ class LayerPlan:
     @property
     def n_feat(self) -> int:
         """Columns of the buffer: units for keep and gram, channels for pooling."""
-        if self.reduce in ("keep", "gram"):
+        if self.reduce in ("keep", "gram") or not self.trace.shape:
             return self.trace.n_unit
         return self.trace.shape[self.channel_axis - 1]
 
@@ -60,20 +62,25 @@ class Plan:
     ----------
     layers : tuple of LayerPlan
         In the order in which the network computes them.
+    silent : tuple of str
+        Modules that the patterns match and that gave no activation: not called in evaluation mode,
+        or without a floating-point tensor in what they return.
     n_stim : int
     batch_size : int
     device : str
     buffer_bytes : int
         What the sinks write to: the result, and for ``gram`` the units that wait.
     peak_bytes : int
-        Predicted peak beyond what the process holds already: buffers, waiting batches of pixels,
-        and the activations alive in a pass. Scratch space of convolution libraries comes on top.
+        Predicted peak of main memory beyond what the process holds already: buffers, waiting
+        batches of pixels, and on the CPU the activations alive in a pass. Scratch space of
+        convolution libraries comes on top.
     available_bytes : int or None
         Memory free now.
     """
 
     network: str
     layers: tuple[LayerPlan, ...]
+    silent: tuple[str, ...]
     n_stim: int
     batch_size: int
     device: str
@@ -94,8 +101,18 @@ class Plan:
     @property
     def peak_bytes(self) -> int:
         """Predicted peak memory beyond what is held now."""
-        pixels = _BYTES * math.prod(self.pixels_shape) * self.batch_size * _AHEAD
-        return self.buffer_bytes + pixels + self.working_bytes * self.batch_size
+        waiting = min(self.n_stim, _AHEAD * self.batch_size)
+        in_pass = _BYTES * math.prod(self.pixels_shape) * waiting
+        if self.device == "cpu":
+            in_pass += self.working_bytes * min(self.n_stim, self.batch_size)
+        summing = max((self._gram_bytes(layer) for layer in self.layers), default=0)
+        return self.buffer_bytes + max(in_pass, summing)
+
+    def _gram_bytes(self, layer: LayerPlan) -> int:
+        """Bytes of the fp64 chunk from which a Gram matrix is summed, as it is and centred."""
+        if layer.reduce != "gram":
+            return 0
+        return 2 * min(_GRAM_CHUNK, 8 * self.n_stim * layer.n_feat)
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
@@ -133,6 +150,8 @@ class Plan:
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in table
         ]
+        if self.silent:
+            lines.append(f"no activation: {', '.join(self.silent)}")
         return "\n".join([f"Plan for {self._summary()}", *lines])
 
     def _repr_html_(self) -> str:
@@ -141,9 +160,11 @@ class Plan:
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
             for row in self._rows()
         )
+        silent = f"<p>No activation: {html.escape(', '.join(self.silent))}</p>"
         return (
             f"<p>Plan for {html.escape(self._summary())}</p>"
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"{silent if self.silent else ''}"
         )
 
 
@@ -177,7 +198,7 @@ def plan(
     --------
     >>> plan(networks.alexnet(), stimuli, "features.*", reduce="mean")  # doctest: +SKIP
     """
-    with network.evaluating(device):
+    with evaluating(network, device):
         return make_plan(
             network,
             stimuli,
@@ -197,16 +218,18 @@ def make_plan(
     channel_axis: int | Mapping[str, int] | None,
     batch_size: int | str,
 ) -> Plan:
-    """Do what `plan` promises for a network that is in evaluation mode already."""
+    """Do what `plan` promises, inside `evaluating`."""
     if layers is None and isinstance(reduce, Mapping):
         layers = list(reduce)
     paths = network.layers if layers is None else network.resolve(layers)
     device = network_device(network)
     pixels = _first_pixels(network, stimuli).to(device)
     trace = trace_layers(network, paths, pixels)
+    _check_patterns(network, layers, trace)
     return Plan(
         network=network.name,
         layers=_plan_layers(network, trace, reduce, channel_axis),
+        silent=trace.silent,
         n_stim=len(stimuli),
         batch_size=_choose_batch_size(batch_size, trace, len(stimuli)),
         device=str(device),
@@ -214,13 +237,6 @@ def make_plan(
         pixels_shape=trace.pixels_shape,
         available_bytes=available_bytes(),
     )
-
-
-def network_device(network: Network) -> torch.device:
-    """Return where the network's first tensor lies; the CPU for a network without any."""
-    for tensor in (*network.module.parameters(), *network.module.buffers()):
-        return tensor.device
-    return torch.device("cpu")
 
 
 def _first_pixels(network: Network, stimuli: Stimuli) -> torch.Tensor:
@@ -236,6 +252,23 @@ def _first_pixels(network: Network, stimuli: Stimuli) -> torch.Tensor:
     raise ValueError(
         f"none of the {len(stimuli)} stimuli could be read; the first: {failures[0][1]}"
     )
+
+
+def _check_patterns(network: Network, layers: str | Sequence[str] | None, trace: Trace) -> None:
+    """Raise if a pattern gives nothing because none of its modules gives an activation."""
+    silent = set(trace.silent)
+    if layers is None:
+        groups = {"the default selection": network.layers}
+    else:
+        patterns = [layers] if isinstance(layers, str) else layers
+        groups = {repr(pattern): network.resolve(pattern) for pattern in patterns}
+    for name, paths in groups.items():
+        if silent.issuperset(paths):
+            raise ValueError(
+                f"layers must give activations when {network.name} runs on an image; {name} gives "
+                f"none ({len(paths)} modules, the first {paths[0]!r}). A module counts if it is "
+                "called in evaluation mode and returns a floating-point tensor."
+            )
 
 
 def _plan_layers(
@@ -274,9 +307,9 @@ def _by_path(network: Network, trace: Trace, spec: T | Mapping[str, T]) -> dict[
 
 def _channel_axis(layer: LayerTrace, axis: int | None) -> int:
     """Place the channels: behind stimuli in maps, behind the tokens in (n_stim, n_token, n_chn)."""
-    ndim = len(layer.shape) + 1
+    ndim = max(2, len(layer.shape) + 1)  # one number per stimulus is one channel
     if axis is None:
-        return 2 if ndim == 3 else min(1, ndim - 1)
+        return 2 if ndim == 3 else 1
     axis = check_integer(axis, "channel_axis", minimum=-ndim + 1, maximum=ndim - 1)
     axis %= ndim
     if axis == 0:

@@ -1,4 +1,4 @@
-"""A dry run on two batch sizes: what each layer gives, in which order, and on which axis."""
+"""A dry run: what each layer gives, in which order, and on which axis stimuli are counted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.utils.weak import TensorWeakRef
 
 from dnnbrain_cpp.features._capture import Slot, capturing, run_forward
 from dnnbrain_cpp.networks import Network
@@ -44,6 +45,8 @@ class Trace:
 
     layers: tuple[LayerTrace, ...]
     """In the order in which they are computed."""
+    silent: tuple[str, ...]
+    """Paths of wanted modules that gave no activation."""
     working_bytes: int
     """Activations alive at once in a pass, for one stimulus: the largest input plus output."""
     pixels_shape: tuple[int, ...]
@@ -51,45 +54,40 @@ class Trace:
 
 @dataclass(frozen=True)
 class _Seen:
-    slot: Slot
-    tensor: torch.Tensor
-    version: int
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    same_as: Slot | None
 
 
-def _dry_run(
-    network: Network, wanted: Sequence[str], watched: Sequence[str], pixels: torch.Tensor
-) -> tuple[list[_Seen], list[int]]:
-    """Return what the wanted modules gave, and the bytes that the watched ones did, in order."""
-    seen: list[_Seen] = []
-    sizes = [pixels.nbytes]
-    wanted_paths, watched_paths = set(wanted), set(watched)
+class _Watch:
+    """Notes what passes by, and keeps no tensor alive."""
 
-    def take(slot: Slot, tensor: torch.Tensor) -> None:
-        if slot.path in watched_paths:
-            sizes.append(tensor.nbytes)
-        if slot.path in wanted_paths:
-            # Keeping every output alive keeps its address from being used again, so that equal
-            # addresses mean one tensor; the version tells an in-place change in between.
-            seen.append(_Seen(slot, tensor, tensor._version))
+    def __init__(self, wanted: Sequence[str], leaves: Sequence[str]) -> None:
+        self._wanted, self._leaves = set(wanted), set(leaves)
+        self._first: dict[tuple[int, tuple[int, ...]], tuple[TensorWeakRef, int, Slot]] = {}
+        self.seen: dict[Slot, _Seen] = {}
+        self.leaf_bytes: list[int] = []
 
-    with capturing(network, list(wanted_paths | watched_paths), take):
-        run_forward(network, pixels)
-    return seen, sizes
+    @property
+    def paths(self) -> list[str]:
+        return list(self._wanted | self._leaves)
 
+    def take(self, slot: Slot, tensor: torch.Tensor) -> None:
+        if slot.path in self._leaves:
+            self.leaf_bytes.append(tensor.nbytes)
+        if slot.path in self._wanted and tensor.is_floating_point():
+            self.seen[slot] = _Seen(tuple(tensor.shape), tensor.dtype, self._twin(slot, tensor))
 
-def _batch_axis(name: str, small: torch.Tensor, large: torch.Tensor) -> int:
-    axes = [
-        axis
-        for axis, lengths in enumerate(zip(small.shape, large.shape, strict=False))
-        if lengths == _BATCHES
-    ]
-    if small.ndim != large.ndim or not axes:
-        raise ValueError(
-            f"layer {name!r} must have one axis that counts stimuli; batches of {_BATCHES[0]} and "
-            f"{_BATCHES[1]} stimuli gave shapes {tuple(small.shape)} and {tuple(large.shape)}. "
-            "Choose a layer before or after it."
-        )
-    return axes[0]
+    def _twin(self, slot: Slot, tensor: torch.Tensor) -> Slot | None:
+        """Return an earlier slot that gave the same memory, if nobody has written to it since."""
+        place = (tensor.data_ptr(), tuple(tensor.shape))
+        if place in self._first:
+            earlier, version, first = self._first[place]
+            # A tensor that is gone may have left its address to this one.
+            if earlier() is not None and version == tensor._version:
+                return first
+        self._first[place] = (TensorWeakRef(tensor), tensor._version, slot)
+        return None
 
 
 def _leaves(network: Network) -> list[str]:
@@ -100,8 +98,33 @@ def _leaves(network: Network) -> list[str]:
     ]
 
 
+def _dry_run(
+    network: Network, wanted: Sequence[str], leaves: Sequence[str], pixels: torch.Tensor
+) -> _Watch:
+    watch = _Watch(wanted, leaves)
+    with capturing(network, watch.paths, watch.take):
+        run_forward(network, pixels)
+    return watch
+
+
+def _counts_stimuli(shape: tuple[int, ...]) -> bool:
+    """Whether the first axis, and no other, has as many entries as the smaller batch."""
+    return shape[:1] == _BATCHES[:1] and shape.count(_BATCHES[0]) == 1
+
+
+def _batch_axis(name: str, small: tuple[int, ...], large: tuple[int, ...] | None) -> int:
+    if large is not None and len(small) == len(large):
+        for axis, lengths in enumerate(zip(small, large, strict=True)):
+            if lengths == _BATCHES:
+                return axis
+    raise ValueError(
+        f"layer {name!r} must have one axis that counts stimuli; a batch of {_BATCHES[0]} gave "
+        f"shape {small}, and one of {_BATCHES[1]} gave {large}. Choose a layer before or after it."
+    )
+
+
 def trace_layers(network: Network, paths: Sequence[str], pixels: torch.Tensor) -> Trace:
-    """Run the network on batches of two and three stimuli and compare.
+    """Run the network on a batch of two stimuli, and where that leaves doubt on one of three.
 
     Parameters
     ----------
@@ -119,44 +142,45 @@ def trace_layers(network: Network, paths: Sequence[str], pixels: torch.Tensor) -
     Raises
     ------
     ValueError
-        If a module is not called, or gives no floating-point tensor with one axis for stimuli.
+        If an activation has no axis for stimuli.
+
+    Notes
+    -----
+    A first axis with two entries, when no other has two, counts stimuli. Any other layer needs the
+    second batch: the axis that follows is the one.
     """
-    with torch.no_grad():
-        batches = [pixels.repeat(n, 1, 1, 1) for n in _BATCHES]
-        first, sizes = _dry_run(network, paths, _leaves(network), batches[0])
-        second, _ = _dry_run(network, paths, (), batches[1])
-    small = {entry.slot: entry for entry in first if entry.tensor.is_floating_point()}
-    large = {entry.slot: entry for entry in second}
+    watch = _dry_run(network, paths, _leaves(network), pixels.repeat(_BATCHES[0], 1, 1, 1))
+    small = watch.seen
+    doubtful = [slot.path for slot, entry in small.items() if not _counts_stimuli(entry.shape)]
+    large: dict[Slot, _Seen] = {}
+    if doubtful:
+        large = _dry_run(network, doubtful, (), pixels.repeat(_BATCHES[1], 1, 1, 1)).seen
+
     n_calls = Counter({slot.path: slot.call for slot in small})  # the last call counts them all
-    for path in paths:
-        if path not in n_calls:
-            raise ValueError(
-                f"layer {path!r} must give an activation when {network.name} runs on an image; it "
-                "does not. Is it used in training only?"
-            )
-    layers: list[LayerTrace] = []
-    first_name: dict[tuple[int, int, tuple[int, ...]], str] = {}
+    names = {slot: slot.name(called_once=n_calls[slot.path] == 1) for slot in small}
+    layers = []
     for slot, entry in small.items():
-        name = slot.name(called_once=n_calls[slot.path] == 1)
-        if slot not in large:
-            raise ValueError(
-                f"layer {name!r} must run the same way for any batch; it did not for "
-                f"{_BATCHES[1]} stimuli."
-            )
-        axis = _batch_axis(name, entry.tensor, large[slot].tensor)
-        identity = (entry.tensor.data_ptr(), entry.version, tuple(entry.tensor.shape))
+        axis = 0
+        if not _counts_stimuli(entry.shape):
+            batch = large.get(slot)
+            axis = _batch_axis(names[slot], entry.shape, None if batch is None else batch.shape)
         layers.append(
             LayerTrace(
-                name=name,
+                name=names[slot],
                 slot=slot,
                 type=type(network.module.get_submodule(slot.path)).__name__,
-                shape=tuple(n for place, n in enumerate(entry.tensor.shape) if place != axis),
+                shape=entry.shape[:axis] + entry.shape[axis + 1 :],
                 batch_axis=axis,
-                dtype=entry.tensor.dtype,
-                duplicate_of=first_name.get(identity),
+                dtype=entry.dtype,
+                duplicate_of=None if entry.same_as is None else names[entry.same_as],
             )
         )
-        first_name.setdefault(identity, name)
     # Two modules that run one after the other hold an input and an output between them.
+    sizes = [pixels.nbytes * _BATCHES[0], *watch.leaf_bytes]
     working = max((a + b for a, b in itertools.pairwise(sizes)), default=sizes[0])
-    return Trace(tuple(layers), working // _BATCHES[0], tuple(pixels.shape[1:]))
+    return Trace(
+        layers=tuple(layers),
+        silent=tuple(path for path in paths if path not in n_calls),
+        working_bytes=working // _BATCHES[0],
+        pixels_shape=tuple(pixels.shape[1:]),
+    )
