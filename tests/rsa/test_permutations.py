@@ -255,6 +255,28 @@ def test_p_is_uniform_under_the_null(method: str) -> None:
         assert abs((p <= level).mean() - level) < 4 * error
 
 
+def test_the_p_of_a_group_is_uniform_although_its_subjects_resemble_each_other() -> None:
+    n_perm, n_test = 99, 1000
+    p = np.empty(n_test)
+    for test in range(n_test):
+        rng = np.random.default_rng([32, test])
+        shared = rng.standard_normal((12, 2))
+        data = [pdist(shared + 0.5 * rng.standard_normal((12, 2))) for _ in range(5)]
+        result = rsa.compare(
+            rsa.RDMs(pdist(rng.standard_normal((12, 2)))),
+            rsa.RDMs(data),
+            method="spearman",
+            n_perm=n_perm,
+            alternative="greater",
+            random_state=test,
+            n_threads=1,
+        )
+        assert result.group_p_values is not None
+        p[test] = result.group_p_values[0]
+    spread = p - np.random.default_rng(4).random(n_test) / (n_perm + 1)
+    assert kstest(spread, "uniform").pvalue > 0.001
+
+
 def test_shuffling_entries_in_place_of_conditions_would_fail() -> None:
     """The wrong unit of permutation rejects a true null far too often: the test above has power."""
     rng = np.random.default_rng(5)

@@ -140,8 +140,9 @@ def compare(
     -----
     Mantel test: ``p = (1 + #extreme) / (1 + n_perm)``. Conditions are permuted, not entries, which
     are dependent; one relabelling serves all models and subjects, so that the group's mean has a
-    permutation distribution too. With m pairs, a permutation costs O(m) for each model and subject,
-    O(m log m) for tau.
+    permutation distribution too. The group's p speaks of these subjects, not of others: for those,
+    test the scores over subjects. No p is corrected for the number of models. With m pairs, a
+    permutation costs O(m) for each model and subject, O(m log m) for tau.
     """
     method = check_method(method)
     check_choice(alternative, "alternative", tuple(ALTERNATIVES))
