@@ -163,7 +163,7 @@ def _from_struct(array: NDArray[Any], path: Path) -> tuple[NDArray[Any], list[st
 
 def _texts(array: NDArray[Any]) -> list[str]:
     """Return strings from an array of them, of bytes, or of MATLAB's cells."""
-    cells = [np.asarray(cell).squeeze()[()] for cell in np.ravel(array)]
+    cells: list[Any] = [np.asarray(cell).squeeze()[()] for cell in np.ravel(array)]
     return [cell.decode() if isinstance(cell, bytes) else str(cell) for cell in cells]
 
 
