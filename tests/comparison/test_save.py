@@ -229,3 +229,28 @@ def test_figures_for_a_notebook(comparison: Comparison) -> None:
     assert {"rsa_IT", "voxels_early", "stimuli"} <= set(figures)
     (axes,) = figures["rsa_IT"].axes
     assert axes.get_title(loc="left") == "IT"
+
+
+def test_networks_of_unequal_depth(
+    stimuli: Stimuli,
+    make_network: Callable[..., Network],
+    rdms: dict[str, RDMs],
+    responses: Responses,
+    tmp_path: Path,
+) -> None:
+    shallow = make_network(5, name="shallow")
+    shallow = Network(shallow.module, ["relu1"], transform=shallow.transform, name="shallow")
+    finite = Responses(responses.data[:, [1, 2]], ids=responses.ids)
+    result = compare_networks(
+        stimuli, [make_network(0), shallow], rdms=rdms, responses=finite, n_perm=0
+    )
+    assert result.layers.groupby("network", sort=False).size().to_dict() == {
+        "small": 2, "shallow": 1,
+    }  # fmt: skip
+    figures = result.figures()
+    for name in ("rsa_IT", "encoding_all"):
+        (axes,) = figures[name].axes
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2"]
+        assert "order of computation" in axes.get_xlabel()
+    text = result.save(tmp_path).read_text(encoding="utf-8")
+    assert "1 to 2 layers" in text

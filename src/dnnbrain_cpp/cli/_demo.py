@@ -25,7 +25,7 @@ __all__ = ["demo"]
     type=click.Choice(["small", "full"]),
     default="full",
     show_default=True,
-    help="120 stimuli and 200 permutations, or 240 and 1000.",
+    help="120 stimuli and 200 permutations, or 240 and 500.",
 )
 @click.option("--progress/--quiet", default=False, help="Show a progress bar.  [default: quiet]")
 @click.pass_context

@@ -19,7 +19,7 @@ from dnnbrain_cpp.rsa import load_rdms
 
 __all__ = ["SIZES", "demonstrate"]
 
-SIZES = {"small": (120, 200), "full": (240, 1000)}
+SIZES = {"small": (120, 200), "full": (240, 500)}
 """Stimuli and permutations of each size."""
 
 _ROIS = {"early": "relu1", "middle": "relu3", "late": "relu5"}
@@ -42,7 +42,7 @@ def demonstrate(
     seed : int
         Of drawings, network, subject and statistics.
     size : {"small", "full"}
-        120 stimuli and 200 permutations, or 240 and 1000.
+        120 stimuli and 200 permutations, or 240 and 500.
     command : sequence of str, optional
         How the run was started, for the record.
     progress : bool or callable

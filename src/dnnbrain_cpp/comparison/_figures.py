@@ -114,8 +114,9 @@ def _curves(comparison: Comparison, ax: Axes, analysis: str, roi: str) -> None:
             marker=plot.MARKERS[place % len(plot.MARKERS)],
             ax=ax,
         )
-    ax.set_xticks(ax.get_xticks(), labels=longest) if shared is None else None
-    ax.set_xlim(-0.5, len(longest) - 0.5)
+    if shared is None:  # the network drawn last may not be the deepest
+        ax.set_xticks(range(len(longest)), labels=longest)
+        ax.set_xlim(-0.5, len(longest) - 0.5)
 
 
 def _of(table: pd.DataFrame, **values: str) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dnnbrain_cpp._native import build_info
 from dnnbrain_cpp.features import Features, Gram
 from dnnbrain_cpp.networks import Network
+from dnnbrain_cpp.transforms import Transform
 
 if TYPE_CHECKING:
     from dnnbrain_cpp.comparison._settings import Settings
@@ -58,13 +59,15 @@ def network_record(network: Network, features: Features) -> dict[str, Any]:
     table = network.layer_table()
     types = dict(zip(table["layer"], table["type"], strict=True))
     transform = network.transform
-    to_dict = getattr(transform, "to_dict", None)
+    words = repr(transform)
+    if isinstance(transform, Transform):
+        words = words.removeprefix("Transform(").removesuffix(")")
     return {
         "name": network.name,
         "weights": network.weights or "as given",
         "seed": network.seed,
-        "transform": to_dict() if callable(to_dict) else repr(transform),
-        "transform_in_words": repr(transform),
+        "transform": transform.to_dict() if isinstance(transform, Transform) else words,
+        "transform_in_words": words,
         "layers": [
             {
                 "layer": name,

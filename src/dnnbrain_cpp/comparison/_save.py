@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["save"]
 
 _DPI = 180
+_TRIMMED = ("maps", "stimuli")  # images of fixed shape, which do not fill their figure
 
 
 def save(comparison: Comparison, folder: Path, command: Sequence[str] | None) -> Path:
@@ -43,7 +44,13 @@ def save(comparison: Comparison, folder: Path, command: Sequence[str] | None) ->
     for panel in panels:
         path = folder / f"{panel.name}.png"
         with atomic_path(path) as temporary:
-            panel.figure.savefig(temporary, dpi=_DPI, format="png", facecolor="white")
+            panel.figure.savefig(
+                temporary,
+                dpi=_DPI,
+                format="png",
+                facecolor="white",
+                bbox_inches="tight" if panel.section in _TRIMMED else None,
+            )
         images[panel.name] = path.read_bytes()
         files.append(path)
     files += _write_maps(comparison, folder)
