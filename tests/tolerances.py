@@ -18,8 +18,8 @@ TOLERANCES: dict[str, float] = {
     # Mean of 60 sample correlations over 2000 cases: standard error at most 1 / sqrt(60 * 2000),
     # and least squares with 5 predictors raises each by less than 0.005 when r is 0.3 or more.
     "mean_of_60_correlations": 0.015,
-    # Kendall's tau of RDMs whose features were rounded to fp32 on two ways: some of the 38,000 pairs
-    # of dissimilarities lie closer than that and change places.
+    # Kendall's tau of RDMs whose features were rounded to fp32 in two ways: some of the 38,000
+    # pairs of dissimilarities lie closer than that and change places.
     "tau_of_fp32_features": 1e-4,
     # tau-b per layer of untrained networks against a published mean over seeds. Over ten seeds, the
     # standard deviation was 0.004 to 0.009: three of those for a single seed.
