@@ -17,7 +17,7 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 
 from dnnbrain_cpp import Network, Stimuli, extract, rsa, transforms
-from dnnbrain_cpp.comparison import Comparison, compare_networks
+from dnnbrain_cpp.comparison import Comparison, _work, compare_networks
 from dnnbrain_cpp.exceptions import (
     AlignmentWarning,
     ConstantTargetWarning,
@@ -224,6 +224,13 @@ def test_images_are_decoded_once_for_all_networks(
     networks = [make_network(seed) for seed in range(3)]
     compare_networks(Stimuli.from_folder(tmp_path), networks, rdms=rdms, n_perm=0)
     assert len(opened) == len(stimuli)
+
+    # A single network leaves its images where they are.
+    opened.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(_work, "prepare", lambda *_, **__: pytest.fail("pixels were kept"))
+        compare_networks(Stimuli.from_folder(tmp_path), networks[0], rdms=rdms, n_perm=0)
+    assert opened
 
     # Another function may give other pixels each time, so nothing is kept.
     opened.clear()

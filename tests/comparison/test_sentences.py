@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dnnbrain_cpp.comparison._findings import findings, format_p, verdict_sentence
-from dnnbrain_cpp.comparison._labels import file_stem, label_networks, shared_labels
+from dnnbrain_cpp.comparison._labels import file_stem, file_stems, label_networks, shared_labels
 from dnnbrain_cpp.comparison._report import _ranges
 from dnnbrain_cpp.comparison._verdict import judge
 
@@ -99,6 +99,10 @@ def test_layers_share_labels_or_not() -> None:
 )
 def test_file_stems(text: str, stem: str) -> None:
     assert file_stem(text) == stem
+
+
+def test_stems_of_different_names_differ() -> None:
+    assert file_stems(["a b", "a/b", "A-B", "c"]) == ["a-b", "a-b-2", "A-B-3", "c"]
 
 
 def test_ranges_of_seeds() -> None:

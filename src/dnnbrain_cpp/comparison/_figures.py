@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dnnbrain_cpp import plot
 from dnnbrain_cpp.comparison._findings import LEVEL
-from dnnbrain_cpp.comparison._labels import file_stem, shared_labels
+from dnnbrain_cpp.comparison._labels import file_stems, shared_labels
 from dnnbrain_cpp.comparison._tables import best_maps
 from dnnbrain_cpp.comparison._verdict import best_layers
 
@@ -45,7 +45,7 @@ class Panel:
     Attributes
     ----------
     name : str
-        Stem of its file.
+        Stem of its file, once `make_panels` has made it one.
     section : str
         One of `SECTIONS`.
     roi : str
@@ -57,14 +57,14 @@ class Panel:
     name: str
     section: str
     figure: Figure
-    caption: str
     alt: str
+    caption: str = ""
     roi: str = ""
 
 
 def make_panels(comparison: Comparison) -> list[Panel]:
-    """Return all figures in the order of the report."""
-    return [
+    """Return all figures in the order of the report, each with a name of its own."""
+    panels = [
         *_rsa_curves(comparison),
         *_rdm_matrices(comparison),
         *_encoding_curves(comparison),
@@ -72,6 +72,8 @@ def make_panels(comparison: Comparison) -> list[Panel]:
         *_maps(comparison),
         _stimuli(comparison),
     ]
+    stems = file_stems(panel.name for panel in panels)
+    return [replace(panel, name=stem) for panel, stem in zip(panels, stems, strict=True)]
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -87,6 +89,11 @@ def _axis_labels(ax: Axes, comparison: Comparison, score: str) -> None:
     shared = shared_labels(comparison.layers) is not None
     ax.set_xlabel("" if shared else "layer, in the order of computation", fontsize=9.5)
     ax.set_ylabel(score, fontsize=9.5)
+
+
+def _legend(figure: Figure, ax: Axes) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
 
 
 def _curves(comparison: Comparison, ax: Axes, analysis: str, roi: str) -> None:
@@ -153,22 +160,15 @@ def _rsa_curves(comparison: Comparison) -> Iterator[Panel]:
         _title(ax, roi)
         _axis_labels(ax, comparison, f"{method} with the subjects")
         if len(comparison.networks) > 1:
-            figure.legend(
-                *ax.get_legend_handles_labels(),
-                loc="outside lower center",
-                ncols=2,
-                frameon=False,
-                fontsize=9,
-            )
+            _legend(figure, ax)
         drawn.append((roi, figure, ax))
     if drawn:
         _same_heights([ax for _, _, ax in drawn])
     for roi, figure, _ in drawn:
         yield Panel(
-            name=f"rsa_{file_stem(roi)}",
+            name=f"rsa_{roi}",
             section="rsa",
             figure=figure,
-            caption="",
             alt=f"Similarity of each layer's RDM with those of {roi}, per network",
             roi=roi,
         )
@@ -185,10 +185,9 @@ def _rdm_matrices(comparison: Comparison) -> Iterator[Panel]:
         plot.rdm_matrix(data.mean().square()[0][np.ix_(order, order)], ax=ax)
         _title(ax, f"{roi}, mean of {len(data)}" if len(data) > 1 else roi)
         yield Panel(
-            name=f"rdm_{file_stem(roi)}",
+            name=f"rdm_{roi}",
             section="rdms",
             figure=figure,
-            caption="",
             alt=f"Dissimilarity matrix of {roi}",
             roi=roi,
         )
@@ -199,10 +198,9 @@ def _rdm_matrices(comparison: Comparison) -> Iterator[Panel]:
         plot.rdm_matrix(model[np.ix_(order, order)], ax=ax)
         _title(ax, f"{network}, {labels[network, layer]}")
         yield Panel(
-            name=f"rdm_{file_stem(network)}_{file_stem(layer)}",
+            name=f"rdm_{network}_{layer}",
             section="rdms",
             figure=figure,
-            caption="",
             alt=f"Dissimilarity matrix of {network} at {layer}",
         )
 
@@ -232,22 +230,15 @@ def _encoding_curves(comparison: Comparison) -> Iterator[Panel]:
         _curves(comparison, ax, "encoding", roi)
         _title(ax, roi)
         _axis_labels(ax, comparison, "held-out r, mean over voxels")
-        figure.legend(
-            *ax.get_legend_handles_labels(),
-            loc="outside lower center",
-            ncols=2,
-            frameon=False,
-            fontsize=9,
-        )
+        _legend(figure, ax)
         drawn.append((roi, figure, ax))
     if drawn:
         _same_heights([ax for _, _, ax in drawn])
     for roi, figure, _ in drawn:
         yield Panel(
-            name=f"encoding_{file_stem(roi)}",
+            name=f"encoding_{roi}",
             section="encoding",
             figure=figure,
-            caption="",
             alt=f"Held-out correlation of each layer with voxels of {roi}, per network",
             roi=roi,
         )
@@ -271,7 +262,7 @@ def _voxel_distributions(comparison: Comparison) -> Iterator[Panel]:
             several = len(comparison.networks) > 1
             _title(ax, f"{roi}: voxels, {network}" if several else roi)
             ax.set_ylabel("held-out r of each voxel", fontsize=9.5)
-            name = f"voxels_{file_stem(roi)}" + (f"_{file_stem(network)}" if several else "")
+            name = f"voxels_{roi}" + (f"_{network}" if several else "")
             drawn.append((name, roi, network, figure, ax))
     _same_heights([ax for *_, ax in drawn])
     for name, roi, network, figure, _ in drawn:
@@ -279,7 +270,6 @@ def _voxel_distributions(comparison: Comparison) -> Iterator[Panel]:
             name=name,
             section="encoding",
             figure=figure,
-            caption="",
             alt=f"Distribution over voxels of {roi} of the held-out correlation, {network}",
             roi=roi,
         )
@@ -305,10 +295,9 @@ def _maps(comparison: Comparison) -> Iterator[Panel]:
             )
             _title(ax, f"{network}: {label}", pad=18)
             yield Panel(
-                name=f"{kind}_{file_stem(network)}",
+                name=f"{kind}_{network}",
                 section="maps",
                 figure=figure,
-                caption="",
                 alt=f"Slices of the brain: {label}, {network}",
             )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["file_stem", "label_networks", "layer_labels", "shared_labels"]
+__all__ = ["file_stem", "file_stems", "label_networks", "layer_labels", "shared_labels"]
 
 
 def label_networks(names: Sequence[tuple[str, str]]) -> list[str]:
@@ -48,6 +48,20 @@ def shared_labels(layers: pd.DataFrame) -> list[str] | None:
 def file_stem(text: str) -> str:
     """Return `text` as part of a file name."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "unnamed"
+
+
+def file_stems(names: Iterable[str]) -> list[str]:
+    """Return a stem for each name, no two of them the same on any file system."""
+    stems: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        stem = plain = file_stem(name)
+        number = 2
+        while stem.lower() in taken:
+            stem, number = f"{plain}-{number}", number + 1
+        taken.add(stem.lower())
+        stems.append(stem)
+    return stems
 
 
 def _short(weights: str) -> str:

@@ -158,11 +158,12 @@ def compare_networks(
             "on_error": on_error,
         },
     )
-    run = Run(stimuli, subjects, measured, settings)
     several = [networks] if isinstance(networks, Network) else networks
+    n_network = len(several) if isinstance(several, Sized) else 0
+    steps = ["extract", *(f"rsa {roi}" for roi in subjects), *(["encode"] if measured else [])]
     with progress_callback(progress, "comparing") as report:
-        steps = ["extract", *(f"rsa {roi}" for roi in subjects), *(["encode"] if measured else [])]
-        run.stages = Stages(report, steps, len(several) if isinstance(several, Sized) else 0)
+        stages = Stages(report, steps, n_network)
+        run = Run(stimuli, subjects, measured, settings, stages, keep_pixels=n_network != 1)
         for network in several:
             run.take(network)
             run.stages.next_network()

@@ -15,7 +15,7 @@ from dnnbrain_cpp import __version__
 from dnnbrain_cpp._files import atomic_path
 from dnnbrain_cpp.comparison._figures import make_panels
 from dnnbrain_cpp.comparison._folder import RECORD, claim_folder, earlier_files
-from dnnbrain_cpp.comparison._labels import file_stem
+from dnnbrain_cpp.comparison._labels import file_stems
 from dnnbrain_cpp.comparison._record import environment_record
 from dnnbrain_cpp.comparison._report import render
 from dnnbrain_cpp.comparison._tables import best_maps
@@ -93,8 +93,8 @@ def _write_maps(comparison: Comparison, folder: Path) -> list[Path]:
     home = folder / "maps"
     home.mkdir(exist_ok=True)
     files = []
-    for network, table in comparison.voxel_scores.items():
-        stem = file_stem(network)
+    stems = file_stems(comparison.voxel_scores)
+    for stem, table in zip(stems, comparison.voxel_scores.values(), strict=True):
         best_r, best_layer = best_maps(table)
         for kind, values in (
             ("r", table.to_numpy()),

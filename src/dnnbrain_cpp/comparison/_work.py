@@ -48,13 +48,17 @@ class _Outcome:
 
 @dataclass
 class Run:
-    """The state of one comparison: what came in, and what each network gave so far."""
+    """The state of one comparison: what came in, and what each network gave so far.
+
+    With `keep_pixels`, images are decoded once for all networks of one transform.
+    """
 
     stimuli: Stimuli
     subjects: dict[str, RDMs]
     responses: Responses | None
     settings: Settings
-    stages: Stages = field(init=False)
+    stages: Stages
+    keep_pixels: bool
     clock: Clock = field(default_factory=Clock)
     outcomes: list[_Outcome] = field(default_factory=list)
     model_rdms: dict[tuple[str, str], RDMs] = field(default_factory=dict)
@@ -81,10 +85,11 @@ class Run:
                 f"{key[1]!r} and seed {network.seed} comes twice. Name one of them: "
                 "Network(..., name=...)."
             )
+        stimuli = self._with_pixels(network.transform)
         with self.clock("extract"):
             features = extract(
                 network,
-                self._pixels(network.transform),
+                stimuli,
                 self.settings.layers,
                 reduce=self.settings.reduce,
                 progress=self.stages.step("extract"),
@@ -107,10 +112,11 @@ class Run:
             )
         )
 
-    def _pixels(self, transform: Any) -> Stimuli:
-        """Return stimuli that hold this transform's pixels, if there is room for them."""
-        if not isinstance(transform, Transform):
-            return self.stimuli  # any function: it may give other pixels each time
+    def _with_pixels(self, transform: Any) -> Stimuli:
+        """Return stimuli that hold this transform's pixels, if that helps and there is room."""
+        # Any other function may give other pixels each time.
+        if not self.keep_pixels or not isinstance(transform, Transform):
+            return self.stimuli
         if transform not in self._prepared:
             n_bytes = 12 * len(self.stimuli) * int(np.prod(transform.output_size))
             free = available_bytes()
