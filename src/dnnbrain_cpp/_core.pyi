@@ -18,8 +18,6 @@ _F64Matrix: TypeAlias = NDArray[np.float64]  # C-contiguous, 2-D
 
 # What crosses the boundary itself.
 
-class Cancelled(RuntimeError): ...
-
 def build_facts() -> dict[str, str | int | bool]: ...
 def view_as_tensor(
     array: NDArray[np.float32] | NDArray[np.float64],  # C-contiguous, any rank; may be read-only

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 __all__ = [
     "AlignmentWarning",
+    "Cancelled",
     "ConstantTargetWarning",
     "NativeImportError",
     "SkippedStimulusWarning",
 ]
+
+
+class Cancelled(RuntimeError):
+    """A progress callback asked a call to stop. Nothing was changed and there is no result."""
 
 
 class NativeImportError(ImportError):

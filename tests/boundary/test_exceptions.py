@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dnnbrain_cpp._native import core
+from dnnbrain_cpp.exceptions import Cancelled
 
 pytestmark = pytest.mark.boundary
 
@@ -50,4 +51,4 @@ def test_other_errors_of_aten_are_one_line() -> None:
 
 
 def test_cancelled_is_a_runtime_error() -> None:
-    assert issubclass(core.Cancelled, RuntimeError)
+    assert issubclass(Cancelled, RuntimeError)

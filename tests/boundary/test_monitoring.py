@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from dnnbrain_cpp._native import build_info, core
+from dnnbrain_cpp.exceptions import Cancelled
 
 pytestmark = pytest.mark.boundary
 
@@ -155,7 +156,7 @@ def test_an_error_of_the_callback_comes_out_as_itself(
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_false_cancels_and_the_next_call_is_as_ever(n_threads: int) -> None:
     expected = _compare(20)
-    with pytest.raises(core.Cancelled, match="cancelled by the caller"):
+    with pytest.raises(Cancelled, match="cancelled by the caller"):
         _compare(FOREVER, lambda done, total: False, n_threads)
     for a, b in zip(_compare(20, None, n_threads), expected, strict=True):
         np.testing.assert_array_equal(a, b)

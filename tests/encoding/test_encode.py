@@ -9,9 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, LeaveOneGroupOut
 
-from dnnbrain_cpp._native import core
 from dnnbrain_cpp.encoding import Scores, encode
-from dnnbrain_cpp.exceptions import AlignmentWarning
+from dnnbrain_cpp.exceptions import AlignmentWarning, Cancelled
 from dnnbrain_cpp.features import Features, Gram
 from dnnbrain_cpp.io import Responses
 
@@ -127,7 +126,7 @@ def test_progress_of_each_layer_and_cancellation() -> None:
 
     encode({"a": x, "b": x}, y, cv=3, progress=watch)
     assert seen.count((12, 12)) == 2  # 3 folds of 4 targets, for each layer
-    with pytest.raises(core.Cancelled):
+    with pytest.raises(Cancelled):
         encode(x, y, progress=lambda done, total: False)
 
     def fail(done: int, total: int) -> None:

@@ -18,9 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from dnnbrain_cpp._native import core
 from dnnbrain_cpp.encoding import encode
-from dnnbrain_cpp.exceptions import ConstantTargetWarning
+from dnnbrain_cpp.exceptions import Cancelled, ConstantTargetWarning
 from dnnbrain_cpp.features import Gram
 from oracle.encoding import pcr, refit
 from tolerances import TOLERANCES
@@ -178,5 +177,5 @@ def test_progress_and_cancellation(data: Any) -> None:
 
     encode(*data, estimator=Ridge(), cv=3, progress=watch)
     assert seen == [(1, 3), (2, 3), (3, 3)]
-    with pytest.raises(core.Cancelled):
+    with pytest.raises(Cancelled):
         encode(*data, estimator=Ridge(), progress=lambda done, total: False)

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from dnnbrain_cpp import Network, Stimuli, extract, plan
-from dnnbrain_cpp._native import core
+from dnnbrain_cpp.exceptions import Cancelled
 from dnnbrain_cpp.features import Features
 from features.naive import difference, make_network, make_stimuli, small_cnn
 from tolerances import TOLERANCES
@@ -321,7 +321,7 @@ def test_progress_cancels(network: Network, tmp_path: Path) -> None:
         return len(calls) < 2
 
     before = state_of(network.module)
-    with pytest.raises(core.Cancelled, match="cancelled by the caller"):
+    with pytest.raises(Cancelled, match="cancelled by the caller"):
         extract(network, make_stimuli(12), batch_size=3, progress=stop_at_second, store=tmp_path)
     assert calls == [3, 6]
     assert_same_state(network.module, before)

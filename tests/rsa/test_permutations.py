@@ -13,7 +13,7 @@ from scipy.spatial.distance import pdist
 from scipy.stats import kstest
 
 from dnnbrain_cpp import rsa
-from dnnbrain_cpp._native import core
+from dnnbrain_cpp.exceptions import Cancelled
 from oracle.rsa import null_scores, p_values, relabel, score_matrix
 from tolerances import TOLERANCES
 
@@ -315,5 +315,5 @@ def test_a_progress_function_sees_the_whole_and_may_stop_it() -> None:
     rsa.compare(models, data, n_perm=3000, random_state=0, progress=watch)
     assert seen[-1] == (6002, 6002)
     assert all(earlier[0] < later[0] for earlier, later in itertools.pairwise(seen))
-    with pytest.raises(core.Cancelled):
+    with pytest.raises(Cancelled):
         rsa.compare(models, data, n_perm=10**7, random_state=0, progress=lambda done, total: False)

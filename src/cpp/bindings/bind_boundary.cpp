@@ -66,6 +66,8 @@ void translate(std::exception_ptr pointer) {
   const auto linalg_error = [] { return py::module_::import("numpy.linalg").attr("LinAlgError"); };
   try {
     if (pointer) std::rethrow_exception(pointer);
+  } catch (const Cancelled& error) {
+    py::set_error(py::module_::import("dnnbrain_cpp.exceptions").attr("Cancelled"), error.what());
   } catch (const NumericalError& error) {
     py::set_error(linalg_error(), error.what());
   } catch (const c10::LinAlgError& error) {
@@ -85,7 +87,6 @@ void translate(std::exception_ptr pointer) {
 
 void bind_boundary(py::module_& m) {
   py::register_exception_translator(&translate);
-  py::register_exception<Cancelled>(m, "Cancelled", PyExc_RuntimeError);
   m.def("build_facts", &build_facts);
   m.def("view_as_tensor", &view_as_tensor, py::arg("array").noconvert());
 }

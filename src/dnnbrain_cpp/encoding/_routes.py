@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp._progress import ProgressCallback
 from dnnbrain_cpp.encoding._folds import Folds
+from dnnbrain_cpp.exceptions import Cancelled
 from dnnbrain_cpp.features import Gram
 
 __all__ = ["NativePcr", "Route", "SklearnRoute", "choose_route"]
@@ -100,7 +101,7 @@ class SklearnRoute:
             predicted = np.asarray(model.predict(features[test])).reshape(len(test), -1)
             scores[place] = _score_columns(responses[test], predicted, scoring)
             if report is not None and report(place + 1, len(folds)) is False:
-                raise core.Cancelled("cancelled by the caller")
+                raise Cancelled("cancelled by the caller")
         return scores
 
 

@@ -17,6 +17,7 @@ from dnnbrain_cpp._memory import available_bytes, format_bytes
 from dnnbrain_cpp._native import core
 from dnnbrain_cpp._progress import Progress, progress_callback
 from dnnbrain_cpp._validate import check_choice
+from dnnbrain_cpp.exceptions import Cancelled
 from dnnbrain_cpp.features._buffer import Buffer, file_name
 from dnnbrain_cpp.features._capture import Slot, capturing, evaluating, run_forward
 from dnnbrain_cpp.features._features import Features, Layer
@@ -153,7 +154,7 @@ def extract(
                 done += len(batch.indices) + len(batch.failures)
                 del batch  # the next one is waited for without this one in memory
                 if report is not None and report(done, len(stimuli)) is False:
-                    raise core.Cancelled("cancelled by the caller")
+                    raise Cancelled("cancelled by the caller")
             return run.result()
 
 
