@@ -21,12 +21,13 @@ from dnnbrain_cpp.cli._info import info, layers
 from dnnbrain_cpp.exceptions import (
     AlignmentWarning,
     ConstantTargetWarning,
+    NativeImportError,
     SkippedStimulusWarning,
 )
 
 __all__ = ["main"]
 
-_USER_ERRORS = (ValueError, OSError, MemoryError, ImportError)
+_USER_ERRORS = (ValueError, OSError, MemoryError, NativeImportError)
 # The report and the notes under the table say these.
 _SAID_ELSEWHERE = (AlignmentWarning, ConstantTargetWarning, SkippedStimulusWarning)
 _WRONG_USE = 2
