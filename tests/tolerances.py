@@ -35,4 +35,8 @@ TOLERANCES: dict[str, float] = {
     "bf16_forward": 0.02,
     # 1 - r of features in bfloat16 and float32.
     "bf16_correlation": 0.01,
+    # Predicted over measured peak memory: allocators and convolution libraries hold on to some
+    # memory for reuse, and reorder activations or not as they see fit.
+    "peak_too_low": 0.6,
+    "peak_too_high": 1.6,
 }

@@ -60,9 +60,12 @@ class Gram:
 
     @property
     def kernel(self) -> NDArray[np.float64]:
-        """Gram matrix of the centred units, shape (n_stim, n_stim)."""
+        """Gram matrix of the centred units, shape (n_stim, n_stim); read-only."""
         matrix: NDArray[np.float64] = self._moments.centred.numpy()
-        return matrix if self._rows is None else matrix[np.ix_(self._rows, self._rows)]
+        if self._rows is not None:
+            matrix = matrix[np.ix_(self._rows, self._rows)]
+        matrix.flags.writeable = False
+        return matrix
 
     def dissimilarities(self, metric: core.Dissimilarity) -> torch.Tensor:
         """Return the condensed dissimilarities, shape (n_pair,), float64."""

@@ -26,7 +26,7 @@ T = TypeVar("T")
 REDUCTIONS = ("keep", "mean", "max", "min", "l1", "l2", "gram")
 
 _BYTES = 4  # features are float32
-_AHEAD = 3  # batches of pixels alive: two waiting, one in the network
+_N_PIXELS = 3  # batches of pixels alive: two waiting, one in the network
 _GRAM_CHUNK = 64 << 20  # as in tensor/gram.hpp
 _AUTO_BATCH = 32
 _AUTO_BATCH_BYTES = 1 << 30
@@ -72,8 +72,7 @@ class Plan:
         What the sinks write to: the result, and for ``gram`` the units that wait.
     peak_bytes : int
         Predicted peak of main memory beyond what the process holds already: buffers, waiting
-        batches of pixels, and on the CPU the activations alive in a pass. Scratch space of
-        convolution libraries comes on top.
+        batches of pixels, and on the CPU what a pass takes at its widest.
     available_bytes : int or None
         Memory free now.
     """
@@ -101,8 +100,8 @@ class Plan:
     @property
     def peak_bytes(self) -> int:
         """Predicted peak memory beyond what is held now."""
-        waiting = min(self.n_stim, _AHEAD * self.batch_size)
-        in_pass = _BYTES * math.prod(self.pixels_shape) * waiting
+        n_ahead = min(self.n_stim, _N_PIXELS * self.batch_size)
+        in_pass = _BYTES * math.prod(self.pixels_shape) * n_ahead
         if self.device == "cpu":
             in_pass += self.working_bytes * min(self.n_stim, self.batch_size)
         summing = max((self._gram_bytes(layer) for layer in self.layers), default=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -48,7 +47,8 @@ class Trace:
     silent: tuple[str, ...]
     """Paths of wanted modules that gave no activation."""
     working_bytes: int
-    """Activations alive at once in a pass, for one stimulus: the largest input plus output."""
+    """Memory that a pass takes for one stimulus: the activations alive at once, and once more the
+    one being computed, which convolutions reorder."""
     pixels_shape: tuple[int, ...]
 
 
@@ -65,8 +65,9 @@ class _Watch:
     def __init__(self, wanted: Sequence[str], leaves: Sequence[str]) -> None:
         self._wanted, self._leaves = set(wanted), set(leaves)
         self._first: dict[tuple[int, tuple[int, ...]], tuple[TensorWeakRef, int, Slot]] = {}
+        self._alive: dict[int, tuple[TensorWeakRef, int]] = {}
         self.seen: dict[Slot, _Seen] = {}
-        self.leaf_bytes: list[int] = []
+        self.working_bytes = 0
 
     @property
     def paths(self) -> list[str]:
@@ -74,9 +75,17 @@ class _Watch:
 
     def take(self, slot: Slot, tensor: torch.Tensor) -> None:
         if slot.path in self._leaves:
-            self.leaf_bytes.append(tensor.nbytes)
+            self._weigh(tensor)
         if slot.path in self._wanted and tensor.is_floating_point():
             self.seen[slot] = _Seen(tuple(tensor.shape), tensor.dtype, self._twin(slot, tensor))
+
+    def _weigh(self, tensor: torch.Tensor) -> None:
+        self._alive = {
+            place: known for place, known in self._alive.items() if known[0]() is not None
+        }
+        self._alive[tensor.data_ptr()] = (TensorWeakRef(tensor), tensor.nbytes)
+        held = sum(n_bytes for _, n_bytes in self._alive.values())
+        self.working_bytes = max(self.working_bytes, held + tensor.nbytes)
 
     def _twin(self, slot: Slot, tensor: torch.Tensor) -> Slot | None:
         """Return an earlier slot that gave the same memory, if nobody has written to it since."""
@@ -175,12 +184,9 @@ def trace_layers(network: Network, paths: Sequence[str], pixels: torch.Tensor) -
                 duplicate_of=None if entry.same_as is None else names[entry.same_as],
             )
         )
-    # Two modules that run one after the other hold an input and an output between them.
-    sizes = [pixels.nbytes * _BATCHES[0], *watch.leaf_bytes]
-    working = max((a + b for a, b in itertools.pairwise(sizes)), default=sizes[0])
     return Trace(
         layers=tuple(layers),
         silent=tuple(path for path in paths if path not in n_calls),
-        working_bytes=working // _BATCHES[0],
+        working_bytes=watch.working_bytes // _BATCHES[0],
         pixels_shape=tuple(pixels.shape[1:]),
     )
