@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +11,8 @@ import pytest
 
 from dnnbrain_cpp import Network, Stimuli
 
-FIVE_LINES = """
-stimuli = Stimuli.from_folder("images")
-rdms = {"IT": rsa.load_rdms("fmri.npz", key="IT", ids=stimuli.ids)}
-seeds = [networks.alexnet(seed=seed, layers="type:ReLU") for seed in range(10)]
-result = comparison.compare_networks(stimuli, seeds, rdms=rdms, method="tau-b", n_perm=1000)
-result.save("report")
-"""
+README = Path(__file__).resolve().parents[2] / "README.md"
+FIVE_LINES = re.findall(r"^```py\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)[0]
 
 
 def test_five_lines(

@@ -1,0 +1,48 @@
+"""Every Python block of the README runs, and prints what its comments say."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCKS = re.findall(
+    r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S
+)
+
+
+def _expected(block: str) -> list[str]:
+    """Lines of comments that stand alone: the printed result."""
+    return [line[2:].rstrip() for line in block.splitlines() if line.startswith("# ")]
+
+
+def test_there_are_examples() -> None:
+    assert BLOCKS
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_block_runs_and_prints_what_it_says(block: str) -> None:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(block, "README.md", "exec"), {})
+    lines = [line.rstrip() for line in printed.getvalue().splitlines()]
+    expected = _expected(block)
+    assert [re.sub(r"\d", "0", line) for line in lines] == [
+        re.sub(r"\d", "0", line) for line in expected
+    ], "the shape of the output has changed"
+    for ours, theirs in zip(lines, expected, strict=True):
+        numbers = [float(x) for x in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", ours)]
+        assert numbers == pytest.approx(
+            [float(x) for x in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", theirs)], abs=0.011
+        )
+
+
+@pytest.mark.parametrize("path", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (ROOT / target).exists(), f"{path} links to {target}, which does not exist"
