@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from dnnbrain_cpp._progress import Progress, progress_callback
 from dnnbrain_cpp._validate import as_float_array, check_choice, check_finite
-from dnnbrain_cpp.encoding._folds import make_folds
 from dnnbrain_cpp.encoding._routes import choose_route
 from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.exceptions import AlignmentWarning, ConstantTargetWarning
 from dnnbrain_cpp.features import Features, Gram
 from dnnbrain_cpp.io import Responses
+from dnnbrain_cpp.linear._folds import make_folds
 
 __all__ = ["SCORINGS", "encode"]
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp._progress import ProgressCallback
-from dnnbrain_cpp.encoding._folds import Folds
 from dnnbrain_cpp.exceptions import Cancelled
 from dnnbrain_cpp.features import Gram
+from dnnbrain_cpp.linear._folds import Folds
 
 __all__ = ["NativePcr", "Route", "SklearnRoute", "choose_route"]
 

@@ -22,13 +22,9 @@
 
 #include "dnnbrain/core/monitor.hpp"
 #include "dnnbrain/core/types.hpp"
+#include "dnnbrain/tensor/fold.hpp"
 
 namespace dnnbrain {
-
-struct Fold {
-  at::Tensor train;  // (n_train,) int64 rows
-  at::Tensor test;   // (n_test,) int64 rows
-};
 
 enum class Score { kPearson, kR2 };
 
