@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         networks,
         plot,
         rsa,
+        stats,
         stimuli,
         transforms,
     )
@@ -37,6 +38,7 @@ _MODULES = (
     "networks",
     "plot",
     "rsa",
+    "stats",
     "stimuli",
     "transforms",
 )
@@ -65,6 +67,7 @@ __all__ = [
     "plan",
     "plot",
     "rsa",
+    "stats",
     "stimuli",
     "transforms",
 ]
