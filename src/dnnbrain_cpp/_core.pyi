@@ -150,3 +150,13 @@ def cross_validate_pcr(
     score: Score,
     progress: _Progress,
 ) -> torch.Tensor: ...  # (n_fold, n_vox) float64
+
+# Fractional ridge regression.
+
+def fraction_alphas(
+    eigenvalues: _F64Matrix,  # (1, n_eig), positive
+    squares: _F64Matrix,  # (n_vox, n_eig) of the coefficients of least squares along eigenvectors
+    fractions: _F64Matrix,  # (n_fraction, n_vox) in [0, 1]
+    n_threads: int,
+    progress: _Progress,
+) -> NDArray[np.float64]: ...  # (n_fraction, n_vox)

@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from dnnbrain_cpp.linear._frac_ridge import FracRidge, FracRidgeCV
+
+__all__ = ["FracRidge", "FracRidgeCV"]

@@ -59,6 +59,18 @@ class TensorMixin:
         target_array = np.asarray(target_array, dtype=array.dtype).reshape(len(array), -1)
         return as_tensor(array), as_tensor(target_array)
 
+    def _fit_pair(
+        self, X: Any, y: Any, *, min_samples: int = 2
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Like `_fit_data`, for estimators that cannot do without y."""
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        data, targets = self._fit_data(X, y, min_samples=min_samples)
+        assert targets is not None
+        return data, targets
+
     def _check_targets(self, y: Any, data: torch.Tensor) -> torch.Tensor:
         targets = torch.as_tensor(y, device=data.device, dtype=data.dtype).detach()
         self._one_target = targets.ndim == 1
