@@ -160,3 +160,46 @@ def fraction_alphas(
     n_threads: int,
     progress: _Progress,
 ) -> NDArray[np.float64]: ...  # (n_fraction, n_vox)
+
+# Ridge from a kernel.
+
+class RidgeScore(Enum):
+    r = 0
+    r2 = 1
+    mse = 2
+
+class KernelFactor:
+    def __init__(
+        self,
+        kernel: torch.Tensor,  # (n, n) float64
+        nuisance: torch.Tensor,  # (n, z) float64: ones for an intercept; z may be 0
+    ) -> None: ...
+    @property
+    def vectors(self) -> torch.Tensor: ...  # (n, n - z) float64
+    @property
+    def values(self) -> torch.Tensor: ...  # (n - z,) float64
+    @property
+    def nuisance(self) -> torch.Tensor: ...
+    def cross_validate(
+        self,
+        responses: torch.Tensor,  # (n, n_target) float32 or float64
+        ones: torch.Tensor,  # (n,) float64: square roots of the weights
+        folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows
+        alphas: Sequence[float],
+        score: RidgeScore,
+        keep_folds: bool,
+        progress: _Progress,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]: ...  # (n_alpha, n_target); (n_fold, ...)
+    def leave_one_out(
+        self,
+        responses: torch.Tensor,
+        ones: torch.Tensor,
+        alphas: Sequence[float],
+        score: RidgeScore,
+        progress: _Progress,
+    ) -> torch.Tensor: ...  # (n_alpha, n_target)
+    def solve(
+        self,
+        responses: torch.Tensor,
+        alphas: torch.Tensor,  # (n_target,) float64
+    ) -> torch.Tensor: ...  # (n, n_target) dual coefficients

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, m) {
   dnnbrain::bindings::bind_dissimilarity(m);
   dnnbrain::bindings::bind_frac_ridge(m);
   dnnbrain::bindings::bind_random(m);
+  dnnbrain::bindings::bind_ridge(m);
   dnnbrain::bindings::bind_rsa(m);
   dnnbrain::bindings::bind_sink(m);
 }

@@ -1,0 +1,100 @@
+#include <pybind11/native_enum.h>
+#include <pybind11/stl.h>
+#include <torch/csrc/utils/pybind.h>
+
+#include <utility>
+
+#include "bindings.hpp"
+#include "dnnbrain/tensor/kernel_ridge.hpp"
+#include "support/python_monitor.hpp"
+
+namespace py = pybind11;
+
+namespace dnnbrain::bindings {
+
+namespace {
+
+using Rows = std::vector<std::pair<at::Tensor, at::Tensor>>;
+using Scores = std::pair<at::Tensor, py::object>;
+
+std::vector<Fold> to_folds(const Rows& rows) {
+  std::vector<Fold> folds;
+  folds.reserve(rows.size());
+  for (const auto& [train, test] : rows) folds.push_back({train, test});
+  return folds;
+}
+
+/// (mean over folds, every fold or None)
+Scores to_python(const GridScores& scores) {
+  return {scores.mean, scores.folds.defined() ? py::cast(scores.folds) : py::none()};
+}
+
+Scores cross_validate_kernel(const KernelFactor& factor,
+                             const at::Tensor& responses,
+                             const at::Tensor& ones,
+                             const Rows& folds,
+                             const std::vector<double>& alphas,
+                             RidgeScore score,
+                             bool keep_folds,
+                             const py::object& progress) {
+  const std::vector<Fold> core_folds = to_folds(folds);
+  return to_python(run_monitored(progress, [&](Monitor& monitor) {
+    return cross_validate_kernel_ridge(
+        factor, responses, ones, core_folds, alphas, score, keep_folds, monitor);
+  }));
+}
+
+at::Tensor leave_one_out_kernel(const KernelFactor& factor,
+                                const at::Tensor& responses,
+                                const at::Tensor& ones,
+                                const std::vector<double>& alphas,
+                                RidgeScore score,
+                                const py::object& progress) {
+  return run_monitored(progress,
+                       [&](Monitor& monitor) {
+                         return leave_one_out_kernel_ridge(
+                             factor, responses, ones, alphas, score, monitor);
+                       })
+      .mean;
+}
+
+}  // namespace
+
+void bind_ridge(py::module_& m) {
+  py::native_enum<RidgeScore>(m, "RidgeScore", "enum.Enum")
+      .value("r", RidgeScore::kPearson)
+      .value("r2", RidgeScore::kR2)
+      .value("mse", RidgeScore::kMse)
+      .finalize();
+  py::class_<KernelFactor>(m, "KernelFactor")
+      .def(py::init(&factor_kernel),
+           py::arg("kernel"),
+           py::arg("nuisance"),
+           py::call_guard<py::gil_scoped_release>())
+      .def_readonly("vectors", &KernelFactor::vectors)
+      .def_readonly("values", &KernelFactor::values)
+      .def_readonly("nuisance", &KernelFactor::nuisance)
+      .def("cross_validate",
+           &cross_validate_kernel,
+           py::arg("responses"),
+           py::arg("ones"),
+           py::arg("folds"),
+           py::arg("alphas"),
+           py::arg("score"),
+           py::arg("keep_folds"),
+           py::arg("progress"))
+      .def("leave_one_out",
+           &leave_one_out_kernel,
+           py::arg("responses"),
+           py::arg("ones"),
+           py::arg("alphas"),
+           py::arg("score"),
+           py::arg("progress"))
+      .def("solve",
+           &solve_kernel_ridge,
+           py::arg("responses"),
+           py::arg("alphas"),
+           py::call_guard<py::gil_scoped_release>());
+}
+
+}  // namespace dnnbrain::bindings
