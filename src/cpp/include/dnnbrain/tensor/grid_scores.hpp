@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "dnnbrain/core/monitor.hpp"
-#include "dnnbrain/core/parallel.hpp"
 #include "dnnbrain/core/types.hpp"
 #include "dnnbrain/tensor/fold_score.hpp"
 #include "dnnbrain/tensor/skeleton.hpp"
@@ -44,7 +43,7 @@ void for_each_tile(const at::Tensor& responses,  // (n, n_target)
   for (Index begin = 0; begin < n_target; begin += stride) {
     const Index end = std::min(n_target, begin + stride);
     const Index n_tile = (end - begin + size - 1) / size;
-    parallel_chunks(n_tile, n_threads, [&](Index tile, Index tile_end) {
+    at::parallel_for(0, n_tile, n_threads > 1 ? 1 : n_tile, [&](Index tile, Index tile_end) {
       const at::NoGradGuard no_grad;
       for (; tile < tile_end; ++tile) {
         const Index first = begin + tile * size;
