@@ -16,7 +16,7 @@ from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.exceptions import AlignmentWarning, ConstantTargetWarning
 from dnnbrain_cpp.features import Features, Gram
 from dnnbrain_cpp.io import Responses
-from dnnbrain_cpp.linear._folds import make_folds
+from dnnbrain_cpp.linear._folds import FoldPlan
 
 __all__ = ["SCORINGS", "encode"]
 
@@ -47,9 +47,10 @@ def encode(
         and the numbers of scikit-learn's exact solver; any other regressor runs through
         scikit-learn as it is. ``Scores.route`` says which. By default PCA and least squares, with a
         quarter as many components as the smallest training set has stimuli, at most 100.
-    cv : int, splitter, or iterable of (train, test)
-        As in scikit-learn; an int is unshuffled `KFold`, or `GroupKFold` with groups. Stimuli that
-        are sorted by category want ``KFold(5, shuffle=True, random_state=0)``.
+    cv : int, "run", splitter, FoldPlan, or iterable of (train, test)
+        As in scikit-learn; an int is unshuffled `KFold`, or `GroupKFold` with groups; ``"run"``
+        leaves out one group at a time. Stimuli that are sorted by category want ``KFold(5,
+        shuffle=True, random_state=0)``.
     groups : array_like of shape (n_stim,), optional
         Stimuli of one group, such as a run, are held out together. In the order of `features`.
     scoring : {"r", "r2"}
@@ -84,7 +85,7 @@ def encode(
     feature_ids = features.ids if isinstance(features, Features) else None
     measured, rois = _align(responses, feature_ids)
     n_stim = len(measured)
-    folds = make_folds(cv, n_stim=n_stim, groups=groups)
+    folds = FoldPlan.make(cv, n_stim=n_stim, groups=groups)
 
     arrays = {name: _check_layer(layer, name, n_stim) for name, layer in layers.items()}
     routes = {

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp._progress import ProgressCallback
 from dnnbrain_cpp.exceptions import Cancelled
 from dnnbrain_cpp.features import Gram
-from dnnbrain_cpp.linear._folds import Folds
+from dnnbrain_cpp.linear._folds import FoldPlan
 
 __all__ = ["NativePcr", "Route", "SklearnRoute", "choose_route"]
 
@@ -39,17 +38,16 @@ class NativePcr:
         self,
         features: NDArray[Any] | Gram,
         responses: NDArray[Any],
-        folds: Folds,
+        folds: FoldPlan,
         scoring: str,
         report: ProgressCallback | None,
     ) -> NDArray[np.float64]:
         """Return the scores, shape (n_fold, n_vox)."""
         gram = features if isinstance(features, Gram) else Gram.from_features(features)
-        rows = [(torch.from_numpy(train), torch.from_numpy(test)) for train, test in folds]
         scores = core.cross_validate_pcr(
             as_tensor(gram.kernel),
             as_tensor(responses),
-            rows,
+            folds.tensors(),
             self.n_components,
             _SCORES[scoring],
             report,
@@ -77,7 +75,7 @@ class SklearnRoute:
         self,
         features: NDArray[Any] | Gram,
         responses: NDArray[Any],
-        folds: Folds,
+        folds: FoldPlan,
         scoring: str,
         report: ProgressCallback | None,
     ) -> NDArray[np.float64]:
@@ -108,14 +106,14 @@ class SklearnRoute:
 Route = NativePcr | SklearnRoute
 
 
-def choose_route(estimator: Any, folds: Folds, *, layer: str, n_feat: int) -> Route:
+def choose_route(estimator: Any, folds: FoldPlan, *, layer: str, n_feat: int) -> Route:
     """Return how an estimator is run.
 
     ``None`` stands for PCA and least squares with a quarter as many components as the smallest
     training set has stimuli, at most 100 and at most the features: enough stimuli per component for
     least squares not to interpolate.
     """
-    n_train = min(len(train) for train, _ in folds)
+    n_train = min(folds.n_train)
     most = min(n_train - 1, n_feat)
     if estimator is None:
         n_components = max(1, min(_MAX_COMPONENTS, n_train // _STIMULI_PER_COMPONENT, most))

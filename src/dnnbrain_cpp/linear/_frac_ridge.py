@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from dnnbrain_cpp._native import core
 from dnnbrain_cpp._threads import resolve_n_threads
 from dnnbrain_cpp.linear._estimator import TensorMixin
-from dnnbrain_cpp.linear._folds import make_folds
+from dnnbrain_cpp.linear._folds import FoldPlan
 from dnnbrain_cpp.linear._target_scores import SCORES, r2_average, target_scores
 
 __all__ = ["FracRidge", "FracRidgeCV"]
@@ -238,7 +238,7 @@ class FracRidgeCV(_FracRidgeBase):
     fractions : array_like of shape (f,), default=(0.1, 0.2, ..., 1.0)
         Candidates in [0, 1].
     cv : int, splitter, or iterable of (train, test), default=5
-        As for `make_folds`: an int is unshuffled `KFold`, or `GroupKFold` with groups.
+        As for `FoldPlan.make`: an int is unshuffled `KFold`, or `GroupKFold` with groups.
     scoring : {None, "mse", "r2", "r"}, default=None
         What is averaged over folds; None and "mse" are the negative mean squared error.
     fraction_per_target : bool, default=True
@@ -300,11 +300,11 @@ class FracRidgeCV(_FracRidgeBase):
         if self.scoring not in SCORES:
             raise ValueError(f"scoring must be one of {SCORES}; got {self.scoring!r}.")
         data, targets = self._fit_pair(X, y)
-        folds = make_folds(self.cv, n_stim=len(data), groups=groups)
+        folds = FoldPlan.make(self.cv, n_stim=len(data), groups=groups)
         rows = torch.from_numpy(fractions)[:, None].expand(-1, targets.shape[1])
 
         scores = torch.zeros(rows.shape, dtype=torch.float64, device=data.device)
-        for train, test in folds:
+        for train, test in folds.tensors(data.device):
             axes = _axes(data[train], targets[train], fit_intercept=self.fit_intercept)
             new = (data[test].double() - axes.x_mean).to(data.dtype) @ axes.vectors
             measured = targets[test].double() - axes.y_mean
