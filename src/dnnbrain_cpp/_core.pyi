@@ -203,3 +203,43 @@ class KernelFactor:
         responses: torch.Tensor,
         alphas: torch.Tensor,  # (n_target,) float64
     ) -> torch.Tensor: ...  # (n, n_target) dual coefficients
+
+# Held-out predictions that are one linear map of the training responses.
+
+_FoldMap: TypeAlias = tuple[torch.Tensor, torch.Tensor | None]  # (n_test, rank), (rank, n_train)
+
+class FoldScore(Enum):
+    r = 0
+    r2 = 1
+    mse = 2
+    ev = 3
+
+def gram_fold_map(
+    gram: torch.Tensor,  # (n_stim, n_stim) float64
+    fold: tuple[torch.Tensor, torch.Tensor],  # (train, test) int64 rows
+    n_comp: int,  # 0: no components
+    alpha: float,  # 0: least squares
+    whiten: bool,
+) -> _FoldMap: ...
+def feature_fold_map(
+    features: torch.Tensor,  # (n_stim, n_feat) float32 or float64
+    fold: tuple[torch.Tensor, torch.Tensor],  # (train, test) int64 rows
+    n_comp: int,  # 0: no components
+    alpha: float,  # 0: least squares
+    whiten: bool,
+    standardize: bool,
+) -> _FoldMap: ...
+def score_fold_maps(
+    maps: Sequence[_FoldMap],
+    responses: torch.Tensor,  # (n_stim, n_vox) float32 or float64
+    folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows
+    score: FoldScore,
+    pooled: bool,
+    progress: _Progress,
+) -> torch.Tensor: ...  # (n_fold or 1, n_vox) float64
+def predict_fold_maps(
+    maps: Sequence[_FoldMap],
+    responses: torch.Tensor,  # (n_stim, n_vox) float32 or float64
+    folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows
+    progress: _Progress,
+) -> torch.Tensor: ...  # (sum of n_test, n_vox), dtype of responses

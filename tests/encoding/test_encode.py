@@ -76,7 +76,7 @@ def test_unequal_stimuli_are_errors() -> None:
         ({"cv": N_STIM}, ValueError, r"hold out at least 2 stimuli.*fold 0 has 29 and 1"),
         ({"cv": 5, "groups": np.arange(N_STIM) // 10}, ValueError, "number of groups, 3; got 5"),
         ({"groups": [1, 2]}, ValueError, r"groups must have shape \(30,\); got \(2,\)"),
-        ({"scoring": "pearson"}, ValueError, "'r', 'r2'; got 'pearson'"),
+        ({"scoring": "pearson"}, ValueError, "'r', 'r2', 'mse', 'ev'; got 'pearson'"),
         ({"progress": "yes"}, TypeError, "progress must be"),
     ],
 )
@@ -109,7 +109,7 @@ def test_progress_of_each_layer_and_cancellation() -> None:
         seen.append((done, total))
 
     encode({"a": x, "b": x}, y, cv=3, progress=watch)
-    assert seen.count((12, 12)) == 2  # 3 folds of 4 targets, for each layer
+    assert seen.count((6, 6)) == 2  # the maps of 3 folds, then their scores, for each layer
     with pytest.raises(Cancelled):
         encode(x, y, progress=lambda done, total: False)
 

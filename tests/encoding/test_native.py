@@ -350,7 +350,7 @@ def test_a_subclass_is_not_taken_for_what_it_derives_from() -> None:
 
     x, y = simulate(40, 12, seed=19)
     route = encode(x, y, estimator=make_pipeline(Other(3), LinearRegression())).route["features"]
-    assert route == "scikit-learn: Other + LinearRegression as it is"
+    assert route.startswith("scikit-learn: Other + LinearRegression as it is; no native route with")
 
 
 @settings(deadline=None, max_examples=25)

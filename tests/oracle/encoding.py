@@ -11,7 +11,7 @@ from scipy.stats import pearsonr
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
-from sklearn.metrics import r2_score
+from sklearn.metrics import explained_variance_score, mean_squared_error, r2_score
 from sklearn.pipeline import Pipeline, make_pipeline
 
 
@@ -23,6 +23,10 @@ def pcr(n_components: int, **options: Any) -> Pipeline:
 def score(measured: NDArray[Any], predicted: NDArray[Any], scoring: str) -> float:
     if scoring == "r2":
         return float(r2_score(measured, predicted))
+    if scoring == "mse":
+        return float(mean_squared_error(measured, predicted))
+    if scoring == "ev":
+        return float(explained_variance_score(measured, predicted))
     if np.ptp(predicted) == 0:  # which does not covary with anything
         return 0.0
     return float(pearsonr(measured, predicted).statistic)
@@ -36,10 +40,11 @@ def refit(
     scoring: str = "r",
     *,
     one_by_one: bool = False,
+    pooled: bool = False,
 ) -> NDArray[np.float64]:
     """Score every fold and target, in float64; `one_by_one` fits each target alone."""
     x, y = np.asarray(features, dtype=np.float64), np.asarray(responses, dtype=np.float64)
-    rows = []
+    held_out: list[tuple[Any, Any]] = []
     for train, test in splits:
         if one_by_one:
             predicted = np.column_stack(
@@ -48,5 +53,13 @@ def refit(
         else:
             predicted = clone(estimator).fit(x[train], y[train]).predict(x[test])
             predicted = predicted.reshape(len(test), -1)
-        rows.append([score(a, b, scoring) for a, b in zip(y[test].T, predicted.T, strict=True)])
-    return np.array(rows)
+        held_out.append((y[test], predicted))
+    if pooled:
+        measured, guessed = zip(*held_out, strict=True)
+        held_out = [(np.concatenate(measured), np.concatenate(guessed))]
+    return np.array(
+        [
+            [score(a, b, scoring) for a, b in zip(measured.T, guessed.T, strict=True)]
+            for measured, guessed in held_out
+        ]
+    )

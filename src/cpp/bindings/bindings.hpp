@@ -8,6 +8,7 @@ namespace dnnbrain::bindings {
 void bind_boundary(pybind11::module_& m);
 void bind_crossval(pybind11::module_& m);
 void bind_dissimilarity(pybind11::module_& m);
+void bind_fold_map(pybind11::module_& m);
 void bind_frac_ridge(pybind11::module_& m);
 void bind_random(pybind11::module_& m);
 void bind_ridge(pybind11::module_& m);

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, m) {
   dnnbrain::bindings::bind_boundary(m);
   dnnbrain::bindings::bind_crossval(m);
   dnnbrain::bindings::bind_dissimilarity(m);
+  dnnbrain::bindings::bind_fold_map(m);
   dnnbrain::bindings::bind_frac_ridge(m);
   dnnbrain::bindings::bind_random(m);
   dnnbrain::bindings::bind_ridge(m);

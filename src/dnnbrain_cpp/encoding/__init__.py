@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dnnbrain_cpp.encoding._encode import SCORINGS, encode
+from dnnbrain_cpp.encoding._encode import encode
+from dnnbrain_cpp.encoding._encoder import Encoder
+from dnnbrain_cpp.encoding._layers import Part
 from dnnbrain_cpp.encoding._scores import Scores
+from dnnbrain_cpp.encoding._scoring import FOLD_AVERAGES, SCORINGS
 
-__all__ = ["SCORINGS", "Scores", "encode"]
+__all__ = ["FOLD_AVERAGES", "SCORINGS", "Encoder", "Part", "Scores", "encode"]

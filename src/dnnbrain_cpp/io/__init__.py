@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dnnbrain_cpp.io._geometry import VolumeGeometry
+from dnnbrain_cpp.io._geometry import VolumeGeometry, read_mask
 from dnnbrain_cpp.io._responses import Responses, read_responses, write_responses
 
-__all__ = ["Responses", "VolumeGeometry", "read_responses", "write_responses"]
+__all__ = ["Responses", "VolumeGeometry", "read_mask", "read_responses", "write_responses"]

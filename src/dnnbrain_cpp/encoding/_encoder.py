@@ -1,0 +1,181 @@
+"""Cross-validation of encoding models over layers, or over channels or positions within them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dnnbrain_cpp._progress import Progress, progress_callback
+from dnnbrain_cpp._validate import check_choice
+from dnnbrain_cpp.encoding._layers import LayerData, Part, Sources, read_layers
+from dnnbrain_cpp.encoding._routes import Route, choose_route
+from dnnbrain_cpp.encoding._scores import Scores
+from dnnbrain_cpp.encoding._scoring import FOLD_AVERAGES, SCORINGS, score_columns
+from dnnbrain_cpp.encoding._targets import Targets, TargetsLike, read_targets
+from dnnbrain_cpp.encoding._warnings import warn_caller
+from dnnbrain_cpp.exceptions import ConstantTargetWarning
+from dnnbrain_cpp.linear import FoldPlan
+
+__all__ = ["Encoder", "held_out"]
+
+
+class Encoder:
+    """How features predict responses: an estimator and how it is validated.
+
+    Parameters
+    ----------
+    estimator : scikit-learn regressor, optional
+        By default PCA and least squares; see `encode`.
+    cv : int, "run", "loo", splitter, FoldPlan, or iterable of (train, test)
+    scoring : {"r", "r2", "mse", "ev"}
+    groups : array_like of shape (n_stim,), optional
+        In the order of the features.
+    fold_average : {"mean", "pooled"}
+    iter_axis : {"channel", "row_col"}, optional
+    return_predictions : bool
+
+    Attributes
+    ----------
+    scores_ : Scores
+        After `fit`.
+
+    Examples
+    --------
+    >>> encoder = Encoder(make_pipeline(PCA(100), LinearRegression()), cv=10)  # doctest: +SKIP
+    >>> encoder.fit(features, responses).scores_.best_layer()  # doctest: +SKIP
+    """
+
+    scores_: Scores
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        cv: Any = 5,
+        scoring: str = "r",
+        groups: ArrayLike | None = None,
+        fold_average: str = "mean",
+        iter_axis: str | None = None,
+        return_predictions: bool = False,
+    ) -> None:
+        self.estimator = estimator
+        self.cv = cv
+        self.scoring = scoring
+        self.groups = groups
+        self.fold_average = fold_average
+        self.iter_axis = iter_axis
+        self.return_predictions = return_predictions
+
+    def fit(
+        self,
+        features: Sources,
+        responses: TargetsLike,
+        *,
+        mask: str | os.PathLike[str] | None = None,
+        progress: Progress = False,
+    ) -> Encoder:
+        """Predict every target from each layer, and score what was held out, into ``scores_``.
+
+        Everything is checked, and every route chosen, before any layer is fitted.
+        """
+        check_choice(self.scoring, "scoring", SCORINGS)
+        check_choice(self.fold_average, "fold_average", FOLD_AVERAGES)
+        layers = read_layers(features, self.iter_axis)
+        targets = read_targets(responses, mask).joined(layers.ids)
+        folds = FoldPlan.make(
+            self.cv,
+            n_stim=len(targets.data),
+            groups=self.groups,
+            min_test=1 if self.fold_average == "pooled" or self.scoring == "mse" else 2,
+        )
+        layers.check_n_stim(len(targets.data))
+        chosen = [
+            (part, layer, choose_route(self.estimator, layer, folds, name=part.name))
+            for part, layer in layers.parts()
+        ]
+        self.scores_ = self._score(chosen, targets, folds, progress)
+        return self
+
+    def _score(
+        self,
+        chosen: list[tuple[Part, LayerData, Route]],
+        targets: Targets,
+        folds: FoldPlan,
+        progress: Progress,
+    ) -> Scores:
+        pooled = self.fold_average == "pooled"
+        scores: dict[str, NDArray[np.float64]] = {}
+        predictions: dict[str, NDArray[Any]] = {}
+        for part, layer, route in chosen:
+            with progress_callback(progress, f"encoding from {part.name}") as report:
+                if self.return_predictions:
+                    parts = list(route.predictions(layer, targets.data, folds))
+                    scores[part.name] = score_parts(
+                        parts, targets.data, folds, scoring=self.scoring, pooled=pooled
+                    )
+                    predictions[part.name] = held_out(parts, folds, targets.data)
+                else:
+                    scores[part.name] = route.score(
+                        layer,
+                        targets.data,
+                        folds,
+                        scoring=self.scoring,
+                        pooled=pooled,
+                        report=report,
+                    )
+        _warn_of_constant_targets(next(iter(scores.values())))
+        return Scores(
+            scores,
+            scoring=self.scoring,
+            route={part.name: route.note for part, _, route in chosen},
+            targets=targets.names,
+            rois=targets.rois,
+            fold_average=self.fold_average,
+            parts={part.name: part for part, _, _ in chosen},
+            geometry=targets.geometry,
+            predictions=predictions if self.return_predictions else None,
+        )
+
+    def __repr__(self) -> str:
+        return f"Encoder({self.estimator!r}, cv={self.cv!r}, scoring={self.scoring!r})"
+
+
+def score_parts(
+    parts: list[NDArray[Any]],
+    responses: NDArray[Any],
+    folds: FoldPlan,
+    *,
+    scoring: str,
+    pooled: bool,
+) -> NDArray[np.float64]:
+    """Return the scores of held-out predictions, shape (n_fold, n_vox), or (1, n_vox) pooled."""
+    measured = [responses[test] for _, test in folds]
+    if pooled:
+        return score_columns(np.concatenate(measured), np.concatenate(parts), scoring)[None]
+    return np.stack([score_columns(y, p, scoring) for y, p in zip(measured, parts, strict=True)])
+
+
+def held_out(parts: list[NDArray[Any]], folds: FoldPlan, responses: NDArray[Any]) -> NDArray[Any]:
+    """Return each stimulus' held-out prediction, shape (n_stim, n_vox), the mean of several."""
+    count = np.zeros(len(responses))
+    total = np.zeros(responses.shape)
+    for part, (_, test) in zip(parts, folds, strict=True):
+        np.add.at(total, test, part)
+        np.add.at(count, test, 1)
+    total[count == 0] = np.nan
+    total /= np.maximum(count, 1)[:, None]
+    return total.astype(responses.dtype)
+
+
+def _warn_of_constant_targets(scores: NDArray[np.float64]) -> None:
+    undefined = np.isnan(scores)
+    if undefined.any():
+        warn_caller(
+            f"{int(undefined.any(0).sum())} of {scores.shape[1]} targets are constant in the "
+            f"held-out stimuli of some fold ({int(undefined.all(0).sum())} in all); their scores "
+            "there are NaN.",
+            ConstantTargetWarning,
+        )

@@ -1,0 +1,12 @@
+"""Which estimators run natively, and how the others run.
+
+A route gives the held-out predictions of one layer, or their scores. The native ones give the
+numbers that refitting the user's own estimator in every fold would give.
+"""
+
+from __future__ import annotations
+
+from dnnbrain_cpp.encoding._routes._base import Route
+from dnnbrain_cpp.encoding._routes._choose import choose_route
+
+__all__ = ["Route", "choose_route"]

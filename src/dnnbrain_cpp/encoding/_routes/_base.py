@@ -1,0 +1,66 @@
+"""What every route can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnbrain_cpp._progress import ProgressCallback
+from dnnbrain_cpp.encoding._layers import LayerData
+from dnnbrain_cpp.encoding._scoring import score_columns
+from dnnbrain_cpp.exceptions import Cancelled
+from dnnbrain_cpp.linear import FoldPlan
+
+__all__ = ["Route", "tell"]
+
+
+class Route(ABC):
+    """How the model of one layer is cross-validated."""
+
+    native: bool
+
+    @property
+    @abstractmethod
+    def note(self) -> str:
+        """What runs, and if it is not native, why."""
+
+    @abstractmethod
+    def predictions(
+        self, layer: LayerData, responses: NDArray[Any], folds: FoldPlan
+    ) -> Iterator[NDArray[Any]]:
+        """Yield the held-out predictions of each fold, shape (n_test, n_vox)."""
+
+    def score(
+        self,
+        layer: LayerData,
+        responses: NDArray[Any],
+        folds: FoldPlan,
+        *,
+        scoring: str,
+        pooled: bool,
+        report: ProgressCallback | None,
+    ) -> NDArray[np.float64]:
+        """Return the scores, shape (n_fold, n_vox), or (1, n_vox) pooled over folds."""
+        scores, measured, predicted = [], [], []
+        for place, part in enumerate(self.predictions(layer, responses, folds)):
+            rows = responses[folds[place][1]]
+            if pooled:
+                measured.append(rows)
+                predicted.append(part)
+            else:
+                scores.append(score_columns(rows, part, scoring))
+            tell(report, place + 1, len(folds))
+        if pooled:
+            whole = np.concatenate(measured), np.concatenate(predicted)
+            scores.append(score_columns(*whole, scoring))
+        return np.stack(scores)
+
+
+def tell(report: ProgressCallback | None, done: int, total: int) -> None:
+    """Report progress; raise if the caller wants no more."""
+    if report is not None and report(done, total) is False:
+        raise Cancelled("cancelled by the caller")
