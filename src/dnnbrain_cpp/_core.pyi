@@ -136,6 +136,64 @@ def compare_rdms(
     NDArray[np.int64],  # (n_model, 1) likewise, for the mean over subjects
 ]: ...
 
+# Permutation tests of held-out predictions.
+
+class Exchange(Enum):
+    permute = 0
+    circular = 1
+    sign = 2
+
+class Agreement(Enum):
+    r = 0
+    r2 = 1
+
+@overload
+def held_out_test(
+    measured: NDArray[np.float32],  # (n_stim, n_vox)
+    predicted: NDArray[np.float32],  # (n_stim, n_vox)
+    rows: Sequence[int],  # (n_row,) fold after fold, block after block
+    block_starts: Sequence[int],  # (n_block + 1,) positions in rows
+    fold_starts: Sequence[int],  # (n_fold + 1,) blocks
+    exchange: Exchange,
+    agreement: Agreement,
+    alternative: Alternative,
+    min_shift: int,
+    n_perm: int,
+    seed: int,
+    quantiles: Sequence[float],
+    n_threads: int,
+    progress: _Progress,
+) -> tuple[
+    NDArray[np.float64],  # (1, n_vox) scores
+    NDArray[np.int64],  # (1, n_vox) permutations at least as extreme
+    NDArray[np.int64],  # (1, n_vox) permutations whose most extreme voxel is
+    NDArray[np.float64],  # (1, n_perm) the most extreme score over voxels
+    NDArray[np.float64],  # (n_quantile, n_vox) of the permuted scores
+]: ...
+@overload
+def held_out_test(
+    measured: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    rows: Sequence[int],
+    block_starts: Sequence[int],
+    fold_starts: Sequence[int],
+    exchange: Exchange,
+    agreement: Agreement,
+    alternative: Alternative,
+    min_shift: int,
+    n_perm: int,
+    seed: int,
+    quantiles: Sequence[float],
+    n_threads: int,
+    progress: _Progress,
+) -> tuple[
+    NDArray[np.float64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+]: ...
+
 # Cross-validated principal-component regression.
 
 class Score(Enum):

@@ -7,6 +7,7 @@ __all__ = [
     "Cancelled",
     "ConstantTargetWarning",
     "NativeImportError",
+    "NullBandWarning",
     "SkippedStimulusWarning",
 ]
 
@@ -25,6 +26,10 @@ class AlignmentWarning(UserWarning):
 
 class ConstantTargetWarning(UserWarning):
     """A target does not vary where it is to be scored, so its score there is NaN."""
+
+
+class NullBandWarning(UserWarning):
+    """A whole map of scores is no better than chance."""
 
 
 class SkippedStimulusWarning(UserWarning):

@@ -10,6 +10,7 @@ void bind_crossval(pybind11::module_& m);
 void bind_dissimilarity(pybind11::module_& m);
 void bind_fold_map(pybind11::module_& m);
 void bind_frac_ridge(pybind11::module_& m);
+void bind_held_out(pybind11::module_& m);
 void bind_random(pybind11::module_& m);
 void bind_ridge(pybind11::module_& m);
 void bind_rsa(pybind11::module_& m);

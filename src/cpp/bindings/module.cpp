@@ -12,5 +12,6 @@ PYBIND11_MODULE(_core, m) {
   dnnbrain::bindings::bind_random(m);
   dnnbrain::bindings::bind_ridge(m);
   dnnbrain::bindings::bind_rsa(m);
+  dnnbrain::bindings::bind_held_out(m);
   dnnbrain::bindings::bind_sink(m);
 }

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from dnnbrain_cpp.encoding._encode import encode
 from dnnbrain_cpp.encoding._encoder import Encoder
+from dnnbrain_cpp.encoding._inference import InferenceResult, permutation_test
 from dnnbrain_cpp.encoding._layers import Part
 from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.encoding._scoring import FOLD_AVERAGES, SCORINGS
 
-__all__ = ["FOLD_AVERAGES", "SCORINGS", "Encoder", "Part", "Scores", "encode"]
+__all__ = [
+    "FOLD_AVERAGES",
+    "SCORINGS",
+    "Encoder",
+    "InferenceResult",
+    "Part",
+    "Scores",
+    "encode",
+    "permutation_test",
+]
