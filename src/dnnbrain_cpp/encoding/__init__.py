@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from dnnbrain_cpp.encoding._ceiling import (
+    CEILINGS,
+    NoiseCeiling,
+    NormalisedScores,
+    noise_ceiling,
+    normalise,
+)
 from dnnbrain_cpp.encoding._encode import encode
 from dnnbrain_cpp.encoding._encoder import Encoder
 from dnnbrain_cpp.encoding._inference import InferenceResult, permutation_test
@@ -10,12 +17,17 @@ from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.encoding._scoring import FOLD_AVERAGES, SCORINGS
 
 __all__ = [
+    "CEILINGS",
     "FOLD_AVERAGES",
     "SCORINGS",
     "Encoder",
     "InferenceResult",
+    "NoiseCeiling",
+    "NormalisedScores",
     "Part",
     "Scores",
     "encode",
+    "noise_ceiling",
+    "normalise",
     "permutation_test",
 ]
