@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from dnnbrain_cpp.linear._banded import BandedRidgeCV, BandedSolution, solve_banded_ridge
+from dnnbrain_cpp.linear._bands import draw_band_weights
 from dnnbrain_cpp.linear._folds import FoldPlan
 from dnnbrain_cpp.linear._frac_ridge import FracRidge, FracRidgeCV
 
-__all__ = ["FoldPlan", "FracRidge", "FracRidgeCV"]
+__all__ = [
+    "BandedRidgeCV",
+    "BandedSolution",
+    "FoldPlan",
+    "FracRidge",
+    "FracRidgeCV",
+    "draw_band_weights",
+    "solve_banded_ridge",
+]

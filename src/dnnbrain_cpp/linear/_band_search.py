@@ -1,0 +1,159 @@
+"""The search for weights of bands and penalties: candidates, held-out scores, the best so far."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from dnnbrain_cpp._native import core
+from dnnbrain_cpp._progress import ProgressCallback
+from dnnbrain_cpp.linear._folds import Folds
+
+__all__ = ["BestSoFar", "Curves", "HeldOutScores", "choose_alphas"]
+
+RELATIVE_TIE = 1e-10
+"""Scores this close are equal; of equals the largest alpha wins."""
+
+
+class Curves(NamedTuple):
+    """Held-out scores over a grid of penalties."""
+
+    mean: torch.Tensor  # (a, t) float64 over folds
+    folds: torch.Tensor | None  # (k, a, t) float64
+
+
+class HeldOutScores:
+    """What a candidate's weights are worth, in the folds.
+
+    Parameters
+    ----------
+    kernels : Tensor of shape (B, n, n), float64
+    responses : Tensor of shape (n, t)
+    folds : list of (train, test)
+    scoring : {None, "mse", "r2", "r"}
+    fit_intercept : bool
+    """
+
+    def __init__(
+        self,
+        kernels: torch.Tensor,
+        responses: torch.Tensor,
+        folds: Folds,
+        *,
+        scoring: str | None,
+        fit_intercept: bool,
+    ) -> None:
+        n = len(responses)
+        device = kernels.device
+        self.kernels = kernels
+        self.responses = responses
+        self.folds = [
+            (torch.from_numpy(train).to(device), torch.from_numpy(test).to(device))
+            for train, test in folds
+        ]
+        self.scoring = scoring or "mse"
+        self.fit_intercept = fit_intercept
+        self._ones = torch.ones(n, dtype=torch.float64, device=device)
+        self._nuisance = self._ones[:, None] if fit_intercept else self._ones.new_empty((n, 0))
+
+    def kernel(self, weights: torch.Tensor) -> torch.Tensor:
+        """Return the weighted sum of the kernels, shape (n, n); weights have shape (B,)."""
+        total = torch.zeros_like(self.kernels[0])
+        for kernel, weight in zip(self.kernels, weights.tolist(), strict=True):
+            if weight > 0:
+                total.add_(kernel, alpha=weight)
+        return total
+
+    def factor(self, weights: torch.Tensor) -> core.KernelFactor:
+        """Return the factorised kernel that all folds share."""
+        return core.KernelFactor(self.kernel(weights), self._nuisance)
+
+    def curves(
+        self,
+        weights: torch.Tensor,
+        alphas: torch.Tensor,
+        *,
+        keep_folds: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> Curves:
+        """Score one candidate at all penalties: one factorisation, no predictions kept."""
+        return Curves(
+            *self.factor(weights).cross_validate(
+                self.responses,
+                self._ones,
+                self.folds,
+                alphas.tolist(),
+                core.RidgeScore[self.scoring],
+                keep_folds,
+                progress,
+            )
+        )
+
+
+def choose_alphas(
+    curves: Curves, alphas: torch.Tensor, *, per_target: bool, conservative: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Choose a penalty for each target.
+
+    Parameters
+    ----------
+    curves : Curves
+        With folds where `conservative`.
+    alphas : Tensor of shape (a,)
+    per_target : bool
+        False: all targets take the one that is best for their mean.
+    conservative : bool
+        The largest penalty whose score is within a standard deviation over folds of the best,
+        rather than the largest of the best.
+
+    Returns
+    -------
+    place : Tensor of shape (t,), int64
+        Where in the grid.
+    score : Tensor of shape (t,), float64
+        There.
+    """
+    mean = curves.mean if per_target else curves.mean.nanmean(1, keepdim=True)
+    known = mean.nan_to_num(nan=-torch.inf)
+    best, where = known.max(0)
+    if conservative:
+        assert curves.folds is not None
+        folds = curves.folds if per_target else curves.folds.nanmean(2, keepdim=True)
+        slack = folds.std(0, correction=0).gather(0, where[None])[0]
+    else:
+        slack = RELATIVE_TIE * best.abs()
+    enough = (known >= best - slack) | ~best.isfinite()
+    rank = alphas.argsort().argsort().to(mean.device) + 1
+    place = (enough * rank[:, None]).argmax(0).expand(curves.mean.shape[1])
+    return place, curves.mean.gather(0, place[None])[0]
+
+
+class BestSoFar:
+    """The best candidate and penalty of each target; only these are kept.
+
+    Attributes
+    ----------
+    score : Tensor of shape (t,), float64
+        NaN as long as no candidate has a score.
+    alpha : Tensor of shape (t,), float64
+    candidate : Tensor of shape (t,), int64
+    """
+
+    def __init__(self, n_target: int, device: torch.device, *, per_target: bool) -> None:
+        self.per_target = per_target
+        self.score = torch.full((n_target,), torch.nan, dtype=torch.float64, device=device)
+        self.alpha = torch.zeros_like(self.score)
+        self.candidate = torch.full((n_target,), -1, device=device)
+
+    def update(self, candidate: int, alpha: torch.Tensor, score: torch.Tensor) -> None:
+        """Take over what is better: target by target, or for all where the mean is better."""
+        if self.per_target:
+            better = (score > self.score) | (self.score.isnan() & ~score.isnan())
+        else:
+            now, before = score.nanmean(), self.score.nanmean()
+            better = ((now > before) | before.isnan()).expand(len(score))
+        better = better | (self.candidate < 0)
+        self.score = torch.where(better, score, self.score)
+        self.alpha = torch.where(better, alpha, self.alpha)
+        self.candidate = torch.where(better, candidate, self.candidate)
