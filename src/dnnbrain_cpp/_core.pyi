@@ -301,3 +301,25 @@ def predict_fold_maps(
     folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows
     progress: _Progress,
 ) -> torch.Tensor: ...  # (sum of n_test, n_vox), dtype of responses
+
+# Ridge from features.
+
+def cross_validate_feature_ridge(
+    features: torch.Tensor,  # (n, p) float32 or float64
+    responses: torch.Tensor,  # (n, n_target) same dtype
+    nuisance: torch.Tensor,  # (n, z) float64
+    ones: torch.Tensor,  # (n,) float64
+    folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows
+    alphas: Sequence[float],
+    standardize: bool,
+    score: RidgeScore,
+    keep_folds: bool,
+    progress: _Progress,
+) -> tuple[torch.Tensor, torch.Tensor | None]: ...  # (n_alpha, n_target); (n_fold, ...)
+def solve_feature_ridge(
+    features: torch.Tensor,
+    responses: torch.Tensor,
+    nuisance: torch.Tensor,
+    alphas: torch.Tensor,  # (n_target,) float64
+    standardize: bool,
+) -> torch.Tensor: ...  # (p, n_target)

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bindings.hpp"
+#include "dnnbrain/tensor/feature_ridge.hpp"
 #include "dnnbrain/tensor/kernel_ridge.hpp"
 #include "support/python_monitor.hpp"
 
@@ -44,6 +45,31 @@ Scores cross_validate_kernel(const KernelFactor& factor,
   }));
 }
 
+Scores cross_validate_features(const at::Tensor& features,
+                               const at::Tensor& responses,
+                               const at::Tensor& nuisance,
+                               const at::Tensor& ones,
+                               const Rows& folds,
+                               const std::vector<double>& alphas,
+                               bool standardize,
+                               RidgeScore score,
+                               bool keep_folds,
+                               const py::object& progress) {
+  const std::vector<Fold> core_folds = to_folds(folds);
+  return to_python(run_monitored(progress, [&](Monitor& monitor) {
+    return cross_validate_feature_ridge(features,
+                                        responses,
+                                        nuisance,
+                                        ones,
+                                        core_folds,
+                                        alphas,
+                                        standardize,
+                                        score,
+                                        keep_folds,
+                                        monitor);
+  }));
+}
+
 at::Tensor leave_one_out_kernel(const KernelFactor& factor,
                                 const at::Tensor& responses,
                                 const at::Tensor& ones,
@@ -66,6 +92,26 @@ void bind_ridge(py::module_& m) {
       .value("r2", RidgeScore::kR2)
       .value("mse", RidgeScore::kMse)
       .finalize();
+  m.def("cross_validate_feature_ridge",
+        &cross_validate_features,
+        py::arg("features"),
+        py::arg("responses"),
+        py::arg("nuisance"),
+        py::arg("ones"),
+        py::arg("folds"),
+        py::arg("alphas"),
+        py::arg("standardize"),
+        py::arg("score"),
+        py::arg("keep_folds"),
+        py::arg("progress"));
+  m.def("solve_feature_ridge",
+        &solve_feature_ridge,
+        py::arg("features"),
+        py::arg("responses"),
+        py::arg("nuisance"),
+        py::arg("alphas"),
+        py::arg("standardize"),
+        py::call_guard<py::gil_scoped_release>());
   py::class_<KernelFactor>(m, "KernelFactor")
       .def(py::init(&factor_kernel),
            py::arg("kernel"),

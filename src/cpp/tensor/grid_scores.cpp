@@ -5,6 +5,7 @@
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/square.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
@@ -97,24 +98,30 @@ GridScores GridCollector::finish() {
 
 std::vector<HeldOut> describe_held_out(const at::Tensor& measured,
                                        const at::Tensor& ones,
-                                       const at::Tensor& raw) {
-  const at::Tensor y = measured.to(at::kDouble);
-  const at::Tensor one = ones.to(at::kDouble);
-  const double weight = (one * one).sum().item<double>();
-  const at::Tensor sums = y.mv(one).cpu();
-  const at::Tensor squares = (y * y).sum(1).cpu();
-  const at::Tensor most = raw.abs().amax(1).to(at::kDouble).cpu();
-  const double ulp = measured.scalar_type() == at::kFloat ? std::numeric_limits<float>::epsilon()
-                                                          : std::numeric_limits<double>::epsilon();
-  std::vector<HeldOut> held_out(static_cast<std::size_t>(y.size(0)));
-  for (std::size_t t = 0; t < held_out.size(); ++t) {
-    HeldOut& target = held_out[t];
-    target.weight = weight;
-    target.sum = sums.const_data_ptr<double>()[t];
-    target.sq = squares.const_data_ptr<double>()[t];
-    const double rounding = kSameUlp * ulp * most.const_data_ptr<double>()[t];
-    target.constant = target.sq - target.sum * target.sum / weight <= weight * rounding * rounding;
-  }
+                                       const std::vector<double>& magnitudes) {
+  const double weight = ones.to(at::kDouble).square().sum().item<double>();
+  const at::Tensor y = measured.cpu();
+  const at::Tensor one = ones.cpu().contiguous();
+  const Index n_test = y.size(1);
+  std::vector<HeldOut> held_out(magnitudes.size());
+  AT_DISPATCH_FLOATING_TYPES(y.scalar_type(), "describe_held_out", [&] {
+    const scalar_t* const sides = one.const_data_ptr<scalar_t>();
+    const double ulp = std::numeric_limits<scalar_t>::epsilon();
+    for (std::size_t t = 0; t < held_out.size(); ++t) {
+      const scalar_t* const row =
+          y.const_data_ptr<scalar_t>() + static_cast<Index>(t) * y.stride(0);
+      HeldOut& target = held_out[t];
+      target.weight = weight;
+      for (Index i = 0; i < n_test; ++i) {
+        const auto value = static_cast<double>(row[i]);
+        target.sum += value * static_cast<double>(sides[i]);
+        target.sq += value * value;
+      }
+      const double rounding = kSameUlp * ulp * magnitudes[t];
+      target.constant =
+          target.sq - target.sum * target.sum / weight <= weight * rounding * rounding;
+    }
+  });
   return held_out;
 }
 

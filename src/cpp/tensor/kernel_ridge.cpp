@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "dnnbrain/core/error.hpp"
+#include "dnnbrain/tensor/target_tiles.hpp"
 
 namespace dnnbrain {
 
@@ -129,17 +130,6 @@ FoldOperators fold_operators(const KernelFactor& factor,
   return out;
 }
 
-/// Responses of a tile, targets first, less their regression on Z over all rows: any such shift
-/// leaves the result alone, and a large offset then cannot cancel digits.
-at::Tensor tile_rows(const at::Tensor& raw,  // (n_tile, n)
-                     const KernelFactor& factor,
-                     const at::Tensor& whole_fit) {  // (z, n) pseudoinverse of Z
-  if (factor.nuisance.size(1) == 0) return raw;
-  const at::Tensor exact = raw.to(at::kDouble);
-  const at::Tensor shift = at::mm(at::mm(exact, whole_fit.t()), factor.nuisance.t());
-  return (exact - shift).to(raw.scalar_type());
-}
-
 AlphaSkeleton skeleton_of(const KernelFactor& factor,
                           const std::vector<double>& alphas,
                           double tolerance,
@@ -213,8 +203,7 @@ GridScores cross_validate_kernel_ridge(const KernelFactor& factor,
   check(factor, responses, ones);
   const Index n_target = responses.size(1);
   const Index n_fold = static_cast<Index>(folds.size());
-  const at::Tensor whole_fit =
-      factor.nuisance.size(1) > 0 ? at::linalg_pinv(factor.nuisance) : factor.nuisance.t();
+  const TargetTiles tiles(responses, factor.nuisance);
   GridCollector collector(
       skeleton_of(factor, alphas, skeleton_tolerance(responses), Filter::kPrediction),
       static_cast<Index>(alphas.size()),
@@ -234,11 +223,10 @@ GridScores cross_validate_kernel_ridge(const KernelFactor& factor,
                                               responses.scalar_type());
     const at::Tensor beyond = fold.beyond.t();
     const Index n_test = fold.rows.test.size(0);
-    for_each_tile(responses, monitor, [&](Index first, Index n_tile) {
-      const at::Tensor raw = responses.narrow(1, first, n_tile).t().contiguous();
-      const at::Tensor y = tile_rows(raw, factor, whole_fit);
-      const at::Tensor train = y.index_select(1, fold.rows.train);
-      at::Tensor test = y.index_select(1, fold.rows.test);
+    tiles.for_each(monitor, [&](Index first, Index n_tile) {
+      const TargetTile targets = tiles.read(first, n_tile);
+      const at::Tensor train = targets.rows.index_select(1, fold.rows.train);
+      at::Tensor test = targets.rows.index_select(1, fold.rows.test);
       if (fold.nuisance.size(1) > 0) {
         test -= at::mm(at::mm(train, fold.nuisance_fit.t()), fold.nuisance.t());
       }
@@ -246,7 +234,7 @@ GridScores cross_validate_kernel_ridge(const KernelFactor& factor,
       tile.predicted = at::mm(train, beyond).view({n_tile, n_member, n_test});
       tile.measured = test;
       tile.ones = fold.ones;
-      tile.held_out = describe_held_out(test, fold.ones, raw.index_select(1, fold.rows.test));
+      tile.held_out = describe_held_out(test, fold.ones, targets.magnitudes);
       collector.add(f, first, tile);
     });
   }
@@ -280,17 +268,16 @@ GridScores leave_one_out_kernel_ridge(const KernelFactor& factor,
   const at::Tensor filters = left.index_select(1, members).t().to(dtype);  // (n_member, n - z)
   const at::Tensor coefs = at::tensor(skeleton.coefs, options).view({n_alpha, n_member}).to(dtype);
   const at::Tensor vectors = factor.vectors.to(dtype);
-  const at::Tensor whole_fit =
-      factor.nuisance.size(1) > 0 ? at::linalg_pinv(factor.nuisance) : factor.nuisance.t();
+  const TargetTiles tiles(responses, factor.nuisance);
   const at::Tensor one = ones.to(dtype);
 
   at::Tensor scores = at::empty({n_alpha, n_target}, at::kDouble);
   double* const out = scores.mutable_data_ptr<double>();
   monitor.start(n_target);
-  for_each_tile(responses, monitor, [&](Index first, Index n_tile) {
-    const at::Tensor raw = responses.narrow(1, first, n_tile).t().contiguous();
-    const at::Tensor y = tile_rows(raw, factor, whole_fit);
-    const std::vector<HeldOut> held_out = describe_held_out(y, one, raw);
+  tiles.for_each(monitor, [&](Index first, Index n_tile) {
+    const TargetTile targets = tiles.read(first, n_tile);
+    const at::Tensor& y = targets.rows;
+    const std::vector<HeldOut> held_out = describe_held_out(y, one, targets.magnitudes);
     const at::Tensor rotated = at::mm(y, vectors);
     const at::Tensor residuals =
         at::mm((rotated.unsqueeze(1) * filters).reshape({n_tile * n_member, -1}), vectors.t())
@@ -319,14 +306,12 @@ at::Tensor solve_kernel_ridge(const KernelFactor& factor,
   const at::NoGradGuard no_grad;
   check(factor, responses, factor.values.new_ones({responses.size(0)}));
   const auto dtype = responses.scalar_type();
-  const at::Tensor whole_fit =
-      factor.nuisance.size(1) > 0 ? at::linalg_pinv(factor.nuisance) : factor.nuisance.t();
+  const TargetTiles tiles(responses, factor.nuisance);
   const at::Tensor vectors = factor.vectors.to(dtype);
   at::Tensor dual = at::empty(responses.sizes(), responses.options());
   Monitor quiet;
-  for_each_tile(responses, quiet, [&](Index first, Index n_tile) {
-    const at::Tensor y =
-        tile_rows(responses.narrow(1, first, n_tile).t().contiguous(), factor, whole_fit);
+  tiles.for_each(quiet, [&](Index first, Index n_tile) {
+    const at::Tensor y = tiles.read(first, n_tile).rows;
     const at::Tensor penalised = factor.values + alphas.narrow(0, first, n_tile).unsqueeze(1);
     // Without a penalty, directions without variance have no weight, as in a pseudoinverse.
     const at::Tensor inverse =
