@@ -20,7 +20,7 @@ from dnnbrain_cpp.linear import BandedRidgeCV, draw_band_weights, solve_banded_r
 from dnnbrain_cpp.linear._band_gradient import weight_gradient
 from dnnbrain_cpp.linear._band_search import BestSoFar, Curves, HeldOutScores, choose_alphas
 from dnnbrain_cpp.linear._bands import resolve_bands
-from dnnbrain_cpp.linear._folds import make_folds
+from dnnbrain_cpp.linear._folds import FoldPlan
 from tolerances import TOLERANCES
 
 ALPHAS = np.logspace(-1, 3, 5)
@@ -161,6 +161,14 @@ def test_groups() -> None:
     groups = np.arange(48) // 12
     model = BandedRidgeCV((6, 9), ALPHAS, n_iter=WEIGHTS, cv=4).fit(x, y, groups=groups)
     check_against_naive(model, x, y, (6, 9), list(GroupKFold(4).split(x, groups=groups)))
+
+
+def test_leave_one_out() -> None:
+    x, y = draw(20)
+    model = BandedRidgeCV((6, 9), ALPHAS, n_iter=WEIGHTS, cv="loo").fit(x, y)
+    check_against_naive(model, x, y, (6, 9), list(KFold(20).split(x)))
+    with pytest.raises(ValueError, match="hold out"):
+        BandedRidgeCV((6, 9), ALPHAS, cv="loo", scoring="r").fit(x, y)
 
 
 def test_one_band_one_target() -> None:
@@ -312,7 +320,7 @@ def test_gradient_is_that_of_finite_differences(scoring: str, fit_intercept: boo
     objective = HeldOutScores(
         kernels,
         torch.from_numpy(y),
-        make_folds(4, n_stim=40, groups=None),
+        FoldPlan.make(4, n_stim=40),
         scoring=scoring,
         fit_intercept=fit_intercept,
     )
@@ -519,6 +527,7 @@ def test_wrong_bands(bands: Any, error: type[Exception], message: str) -> None:
         ({"n_refine": -1}, "n_refine must be at least 0"),
         ({"scoring": "pearson"}, "scoring must be one of"),
         ({"cv": 99}, "cv must be"),
+        ({"cv": [([0, 0, 1, 2], [3, 4])]}, "more than once"),
     ],
     ids=str,
 )

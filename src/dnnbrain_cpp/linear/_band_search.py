@@ -8,7 +8,7 @@ import torch
 
 from dnnbrain_cpp._native import core
 from dnnbrain_cpp._progress import ProgressCallback
-from dnnbrain_cpp.linear._folds import Folds
+from dnnbrain_cpp.linear._folds import FoldPlan
 
 __all__ = ["BestSoFar", "Curves", "HeldOutScores", "choose_alphas"]
 
@@ -30,7 +30,8 @@ class HeldOutScores:
     ----------
     kernels : Tensor of shape (B, n, n), float64
     responses : Tensor of shape (n, t)
-    folds : list of (train, test)
+    folds : FoldPlan
+        Without repeated rows.
     scoring : {None, "mse", "r2", "r"}
     fit_intercept : bool
     """
@@ -39,19 +40,21 @@ class HeldOutScores:
         self,
         kernels: torch.Tensor,
         responses: torch.Tensor,
-        folds: Folds,
+        folds: FoldPlan,
         *,
         scoring: str | None,
         fit_intercept: bool,
     ) -> None:
         n = len(responses)
         device = kernels.device
+        if folds.has_repeats:
+            raise ValueError(
+                "folds must not train on a row more than once, as a bootstrap does: all share "
+                "one factorisation. Use folds without repeated rows."
+            )
         self.kernels = kernels
         self.responses = responses
-        self.folds = [
-            (torch.from_numpy(train).to(device), torch.from_numpy(test).to(device))
-            for train, test in folds
-        ]
+        self.folds = folds.tensors(device)
         self.scoring = scoring or "mse"
         self.fit_intercept = fit_intercept
         self._ones = torch.ones(n, dtype=torch.float64, device=device)

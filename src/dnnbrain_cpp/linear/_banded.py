@@ -24,7 +24,7 @@ from dnnbrain_cpp.linear._bands import (
     resolve_bands,
 )
 from dnnbrain_cpp.linear._estimator import TensorMixin
-from dnnbrain_cpp.linear._folds import make_folds
+from dnnbrain_cpp.linear._folds import FoldPlan
 from dnnbrain_cpp.linear._target_scores import SCORES, r2_average
 
 __all__ = ["BandedRidgeCV", "BandedSolution", "solve_banded_ridge"]
@@ -65,6 +65,11 @@ class SearchOptions:
             check_integer(others["n_iter"], "n_iter", minimum=1)
         n_refine = check_integer(n_refine, "n_refine", minimum=0)
         return cls(alphas=grid, n_refine=n_refine if solver == "gradient" else 0, **others)
+
+    def folds(self, cv: Any, *, n_stim: int, groups: ArrayLike | None) -> FoldPlan:
+        """Return the folds; a single row is enough for a squared error."""
+        min_test = 1 if self.scoring in (None, "mse") else 2
+        return FoldPlan.make(cv, n_stim=n_stim, groups=groups, min_test=min_test)
 
     def candidates(self, n_band: int) -> NDArray[np.float64]:
         """Return the weights to try, (n_iter, n_band)."""
@@ -294,7 +299,7 @@ def solve_banded_ridge(
     is_tensor = any(isinstance(part, torch.Tensor) for part in parts)
     stack = _check_kernels(parts)
     targets = _check_responses(y, stack)
-    folds = make_folds(cv, n_stim=stack.shape[1], groups=groups)
+    folds = options.folds(cv, n_stim=stack.shape[1], groups=groups)
     objective = HeldOutScores(stack, targets, folds, scoring=scoring, fit_intercept=fit_intercept)
     with progress_callback(progress, "banded ridge") as callback:
         result = search(objective, options, callback)
@@ -385,8 +390,8 @@ class BandedRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
     n_iter : int or array_like of shape (n_iter, B), default=100
         Number of draws, or the weights themselves, where zeros are welcome: ``np.eye(B)`` gives
         each target the one band that serves it best.
-    cv : int, splitter, or iterable of (train, test), default=5
-        An int is unshuffled `KFold`, or `GroupKFold` with groups.
+    cv : int, "run", "loo", splitter, FoldPlan, or iterable of (train, test), default=5
+        As for `FoldPlan.make`: an int is unshuffled `KFold`, or `GroupKFold` with groups.
     scoring : {None, "mse", "r2", "r"}, default=None
         What is averaged over folds; None and "mse" are the negative mean squared error.
     solver : {"random_search", "gradient"}, default="random_search"
@@ -518,7 +523,7 @@ class BandedRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
         self.bands_ = resolve_bands(self.bands, data.shape[1])
         if np.ndim(self.n_iter) > 0:
             as_weights(self.n_iter, len(self.bands_))
-        folds = make_folds(self.cv, n_stim=len(data), groups=groups)
+        folds = options.folds(self.cv, n_stim=len(data), groups=groups)
 
         self._mean = data.mean(0, dtype=torch.float64) * float(self.fit_intercept)
         self._target_mean = targets.mean(0, dtype=torch.float64) * float(self.fit_intercept)
