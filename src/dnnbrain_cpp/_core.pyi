@@ -194,6 +194,15 @@ def held_out_test(
     NDArray[np.float64],
 ]: ...
 
+# Convex combinations of models.
+
+def simplex_weights(
+    products: _F64Matrix,  # (n_problem, n * n)
+    n: int,
+    n_threads: int,
+    progress: _Progress,
+) -> NDArray[np.float64]: ...  # (n_problem, n)
+
 # Cross-validated principal-component regression.
 
 class Score(Enum):

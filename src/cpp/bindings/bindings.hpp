@@ -14,6 +14,7 @@ void bind_held_out(pybind11::module_& m);
 void bind_random(pybind11::module_& m);
 void bind_ridge(pybind11::module_& m);
 void bind_rsa(pybind11::module_& m);
+void bind_simplex(pybind11::module_& m);
 void bind_sink(pybind11::module_& m);
 
 }  // namespace dnnbrain::bindings

@@ -13,8 +13,10 @@ from dnnbrain_cpp.encoding._encode import encode
 from dnnbrain_cpp.encoding._encoder import Encoder
 from dnnbrain_cpp.encoding._inference import InferenceResult, permutation_test
 from dnnbrain_cpp.encoding._layers import Part
+from dnnbrain_cpp.encoding._partition import VariancePartition, variance_partition
 from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.encoding._scoring import FOLD_AVERAGES, SCORINGS
+from dnnbrain_cpp.encoding._stack import Stacked, simplex_weights, stack
 
 __all__ = [
     "CEILINGS",
@@ -26,8 +28,13 @@ __all__ = [
     "NormalisedScores",
     "Part",
     "Scores",
+    "Stacked",
+    "VariancePartition",
     "encode",
     "noise_ceiling",
     "normalise",
     "permutation_test",
+    "simplex_weights",
+    "stack",
+    "variance_partition",
 ]

@@ -28,11 +28,15 @@ class Route(ABC):
     def note(self) -> str:
         """What runs, and if it is not native, why."""
 
+    def prepared(self, layer: LayerData, folds: FoldPlan) -> LayerData:
+        """Return the layer in the form that serves these folds again and again."""
+        return layer
+
     @abstractmethod
     def predictions(
         self, layer: LayerData, responses: NDArray[Any], folds: FoldPlan
     ) -> Iterator[NDArray[Any]]:
-        """Yield the held-out predictions of each fold, shape (n_test, n_vox)."""
+        """Yield the held-out predictions of each fold, shape (n_test, n_vox), one at a time."""
 
     def score(
         self,

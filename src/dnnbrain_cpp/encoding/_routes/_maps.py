@@ -26,7 +26,7 @@ _FOLD_SCORES = {
     "ev": core.FoldScore.ev,
 }
 
-FoldMaps = list[tuple[torch.Tensor, torch.Tensor | None]]
+FoldMap = tuple[torch.Tensor, torch.Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -63,41 +63,33 @@ class MapRoute(Route):
         steps.append("least squares" if self.alpha == 0 else f"ridge(alpha={self.alpha:g})")
         return f"native: {' + '.join(steps)}" + (" (default)" if self.is_default else "")
 
-    def maps(
-        self, layer: LayerData, folds: FoldPlan, report: ProgressCallback | None = None
-    ) -> FoldMaps:
-        """Return the map of each fold."""
-        n_train = min(folds.n_train)
-        maps: FoldMaps = []
-        if isinstance(layer, Gram) or (not self.standardize and layer.shape[1] >= n_train):
-            gram = layer if isinstance(layer, Gram) else Gram.from_features(layer)
-            kernel = as_tensor(gram.kernel)
-            for place, rows in enumerate(folds.tensors()):
-                maps.append(
-                    core.gram_fold_map(kernel, rows, self.n_components, self.alpha, self.whiten)
-                )
-                tell(report, place + 1, 2 * len(folds))
-            return maps
-        features = as_tensor(layer)
-        for place, rows in enumerate(folds.tensors()):
-            maps.append(
-                core.feature_fold_map(
-                    features, rows, self.n_components, self.alpha, self.whiten, self.standardize
-                )
+    def prepared(self, layer: LayerData, folds: FoldPlan) -> LayerData:
+        """Return the Gram matrix where it serves all folds, else the features."""
+        if isinstance(layer, Gram) or self.standardize or layer.shape[1] < min(folds.n_train):
+            return layer
+        return Gram.from_features(layer)
+
+    def maps(self, layer: LayerData, folds: FoldPlan) -> Iterator[FoldMap]:
+        """Yield the map of each fold."""
+        source = self.prepared(layer, folds)
+        if isinstance(source, Gram):
+            kernel = as_tensor(source.kernel)
+            for rows in folds.tensors():
+                yield core.gram_fold_map(kernel, rows, self.n_components, self.alpha, self.whiten)
+            return
+        features = as_tensor(source)
+        for rows in folds.tensors():
+            yield core.feature_fold_map(
+                features, rows, self.n_components, self.alpha, self.whiten, self.standardize
             )
-            tell(report, place + 1, 2 * len(folds))
-        return maps
 
     def predictions(
         self, layer: LayerData, responses: NDArray[Any], folds: FoldPlan
     ) -> Iterator[NDArray[Any]]:
         """Yield the held-out predictions of each fold."""
-        rows = folds.tensors()
-        predicted = core.predict_fold_maps(
-            self.maps(layer, folds), as_tensor(responses), rows, None
-        )
-        ends = np.cumsum(folds.n_test)
-        yield from np.split(predicted.numpy(), ends[:-1])
+        measured = as_tensor(responses)
+        for fold_map, rows in zip(self.maps(layer, folds), folds.tensors(), strict=True):
+            yield core.predict_fold_maps([fold_map], measured, [rows], None).numpy()
 
     def score(
         self,
@@ -111,7 +103,10 @@ class MapRoute(Route):
     ) -> NDArray[np.float64]:
         """Return the scores; predictions are never kept."""
         n_fold = len(folds)
-        maps = self.maps(layer, folds, report)
+        maps = []
+        for fold_map in self.maps(layer, folds):
+            maps.append(fold_map)
+            tell(report, len(maps), 2 * n_fold)
 
         def second_half(done: int, total: int) -> bool | None:
             return None if report is None else report(n_fold + n_fold * done // total, 2 * n_fold)
