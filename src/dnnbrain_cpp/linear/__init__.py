@@ -6,13 +6,16 @@ from dnnbrain_cpp.linear._banded import BandedRidgeCV, BandedSolution, solve_ban
 from dnnbrain_cpp.linear._bands import draw_band_weights
 from dnnbrain_cpp.linear._folds import FoldPlan
 from dnnbrain_cpp.linear._frac_ridge import FracRidge, FracRidgeCV
+from dnnbrain_cpp.linear._sparse import ElasticNetCV, LassoCV
 
 __all__ = [
     "BandedRidgeCV",
     "BandedSolution",
+    "ElasticNetCV",
     "FoldPlan",
     "FracRidge",
     "FracRidgeCV",
+    "LassoCV",
     "draw_band_weights",
     "solve_banded_ridge",
 ]
