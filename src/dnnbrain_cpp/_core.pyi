@@ -296,6 +296,19 @@ def feature_fold_map(
     whiten: bool,
     standardize: bool,
 ) -> _FoldMap: ...
+def gram_fold_components(
+    gram: torch.Tensor,  # (n_stim, n_stim) float64
+    fold: tuple[torch.Tensor, torch.Tensor],  # (train, test) int64 rows
+    n_comp: int,
+    whiten: bool,
+) -> tuple[torch.Tensor, torch.Tensor]: ...  # (n_train, n_comp), (n_test, n_comp) float64
+def feature_fold_components(
+    features: torch.Tensor,  # (n_stim, n_feat) float32 or float64
+    fold: tuple[torch.Tensor, torch.Tensor],  # (train, test) int64 rows
+    n_comp: int,
+    whiten: bool,
+    standardize: bool,
+) -> tuple[torch.Tensor, torch.Tensor]: ...  # (n_train, n_comp), (n_test, n_comp) float64
 def score_fold_maps(
     maps: Sequence[_FoldMap],
     responses: torch.Tensor,  # (n_stim, n_vox) float32 or float64

@@ -44,6 +44,16 @@ Factors make_map(const at::Tensor& source,
   return factors_of(make(source, Fold{fold.first, fold.second}, options));
 }
 
+template <class Make>
+std::pair<at::Tensor, at::Tensor> make_components(const at::Tensor& source,
+                                                  const Rows& fold,
+                                                  const MapOptions& options,
+                                                  const Make& make) {
+  const py::gil_scoped_release no_gil;
+  FoldComponents components = make(source, Fold{fold.first, fold.second}, options);
+  return {std::move(components.train), std::move(components.test)};
+}
+
 at::Tensor score(const std::vector<Factors>& maps,
                  const at::Tensor& responses,
                  const std::vector<Rows>& folds,
@@ -101,6 +111,30 @@ void bind_fold_map(py::module_& m) {
       py::arg("fold"),
       py::arg("n_comp"),
       py::arg("alpha"),
+      py::arg("whiten"),
+      py::arg("standardize"));
+  m.def(
+      "gram_fold_components",
+      [](const at::Tensor& gram, const Rows& fold, Index n_comp, bool whiten) {
+        return make_components(gram, fold, {n_comp, 0, whiten, false}, gram_fold_components);
+      },
+      py::arg("gram"),
+      py::arg("fold"),
+      py::arg("n_comp"),
+      py::arg("whiten"));
+  m.def(
+      "feature_fold_components",
+      [](const at::Tensor& features,
+         const Rows& fold,
+         Index n_comp,
+         bool whiten,
+         bool standardize) {
+        return make_components(
+            features, fold, {n_comp, 0, whiten, standardize}, feature_fold_components);
+      },
+      py::arg("features"),
+      py::arg("fold"),
+      py::arg("n_comp"),
       py::arg("whiten"),
       py::arg("standardize"));
   m.def("score_fold_maps",

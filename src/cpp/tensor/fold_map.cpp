@@ -8,6 +8,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cholesky_solve.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/flip.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
 #include <ATen/ops/linalg_eigh.h>
@@ -114,6 +115,21 @@ CentredGram centred_gram_of_columns(const at::Tensor& features,
   return gram;
 }
 
+/// Eigenvalues, ascending, of at most this are rounding: a component without variance carries
+/// nothing. What centring takes off leaves its own rounding, the same in all entries and so n_train
+/// times as large in an eigenvalue.
+double dual_floor(const at::Tensor& values, double offset) {
+  const Index n_train = values.size(0);
+  const double scale = std::max(0.0, values[n_train - 1].item<double>()) + kOffsetRounding * offset;
+  return static_cast<double>(n_train) * kEpsilon * scale;
+}
+
+double primal_floor(const at::Tensor& values, Index n_train) {
+  const Index n_feat = values.size(0);
+  return static_cast<double>(std::max(n_train, n_feat)) * kEpsilon *
+         std::max(0.0, values[n_feat - 1].item<double>());
+}
+
 /// w of the header. `values` are L in ascending order; what is below the floor is rounding.
 at::Tensor component_weights(const at::Tensor& values,
                              double floor,
@@ -158,12 +174,7 @@ FoldMap dual_map(const CentredGram& gram, const MapOptions& options) {
   const Index n_comp = options.n_comp == 0 ? n_train : options.n_comp;
   const at::Tensor top = values.narrow(0, n_train - n_comp, n_comp);
   const at::Tensor u = vectors.narrow(1, n_train - n_comp, n_comp);
-  // A component without variance carries nothing: its weight is zero, never a division by rounding.
-  // What centring takes off leaves its own rounding, the same in all entries and so n_train times
-  // as large in an eigenvalue.
-  const double scale =
-      std::max(0.0, values[n_train - 1].item<double>()) + kOffsetRounding * gram.offset;
-  const double floor = static_cast<double>(n_train) * kEpsilon * scale;
+  const double floor = dual_floor(values, gram.offset);
   const at::Tensor weights = component_weights(top, floor, n_train, options);
   return cheaper({at::matmul(gram.test, u) * weights, u.t()});
 }
@@ -189,9 +200,41 @@ FoldMap primal_map(const CentredColumns& x, const MapOptions& options) {
   const Index n_comp = options.n_comp == 0 ? n_feat : options.n_comp;
   const at::Tensor top = values.narrow(0, n_feat - n_comp, n_comp);
   const at::Tensor v = vectors.narrow(1, n_feat - n_comp, n_comp);
-  const double floor = size * kEpsilon * std::max(0.0, values[n_feat - 1].item<double>());
+  const double floor = primal_floor(values, n_train);
   const at::Tensor weights = component_weights(top, floor, n_train, options);
   return cheaper({at::matmul(x.test, v) * weights, at::matmul(x.train, v).t()});
+}
+
+/// Components in descending order; those of rounding zero.
+FoldComponents finished(const at::Tensor& train,
+                        const at::Tensor& test,
+                        const at::Tensor& kept,
+                        const MapOptions& options) {
+  at::Tensor scale = at::where(kept, at::ones_like(train[0]), at::zeros_like(train[0]));
+  if (options.whiten) {
+    const at::Tensor variance = (train * train).sum(0) / static_cast<double>(train.size(0) - 1);
+    scale = at::where(kept, variance.rsqrt(), at::zeros_like(variance));
+  }
+  return {(train * scale).flip(1).contiguous(), (test * scale).flip(1).contiguous()};
+}
+
+FoldComponents dual_components(const CentredGram& gram, const MapOptions& options) {
+  const Index n_train = gram.train.size(0);
+  const auto [values, vectors] = at::linalg_eigh(gram.train);
+  const at::Tensor top = values.narrow(0, n_train - options.n_comp, options.n_comp);
+  const at::Tensor u = vectors.narrow(1, n_train - options.n_comp, options.n_comp);
+  const at::Tensor kept = top > dual_floor(values, gram.offset);
+  const at::Tensor length = at::where(kept, top, at::ones_like(top)).sqrt();
+  return finished(u * length, at::matmul(gram.test, u) / length, kept, options);
+}
+
+FoldComponents primal_components(const CentredColumns& x, const MapOptions& options) {
+  const Index n_feat = x.train.size(1);
+  const auto [values, vectors] = at::linalg_eigh(at::matmul(x.train.t(), x.train));
+  const at::Tensor v = vectors.narrow(1, n_feat - options.n_comp, options.n_comp);
+  const at::Tensor top = values.narrow(0, n_feat - options.n_comp, options.n_comp);
+  const at::Tensor kept = top > primal_floor(values, x.train.size(0));
+  return finished(at::matmul(x.train, v), at::matmul(x.test, v), kept, options);
 }
 
 /// Responses of a tile, targets first, about the training mean.
@@ -308,6 +351,20 @@ void check_options(const MapOptions& options, Index n_train, Index most) {
                    ".");
 }
 
+void check_gram(const at::Tensor& gram, const Fold& fold, const MapOptions& options) {
+  DNNBRAIN_REQUIRE(
+      gram.dim() == 2 && gram.size(0) == gram.size(1) && gram.scalar_type() == at::kDouble,
+      "gram must be a square float64 matrix.");
+  DNNBRAIN_REQUIRE(!options.standardize, "standardising needs the features, not their Gram.");
+  check_options(options, fold.train.numel(), gram.size(0));
+}
+
+void check_features(const at::Tensor& features, const Fold& fold, const MapOptions& options) {
+  DNNBRAIN_REQUIRE(features.dim() == 2 && features.size(1) > 0 && features.is_floating_point(),
+                   "features must be a floating-point matrix of shape (n_stim, n_feat).");
+  check_options(options, fold.train.numel(), features.size(1));
+}
+
 void check_maps(const std::vector<FoldMap>& maps,
                 const at::Tensor& responses,
                 const std::vector<Fold>& folds) {
@@ -333,23 +390,36 @@ void check_maps(const std::vector<FoldMap>& maps,
 
 FoldMap gram_fold_map(const at::Tensor& gram, const Fold& fold, const MapOptions& options) {
   const at::NoGradGuard no_grad;
-  DNNBRAIN_REQUIRE(
-      gram.dim() == 2 && gram.size(0) == gram.size(1) && gram.scalar_type() == at::kDouble,
-      "gram must be a square float64 matrix.");
-  DNNBRAIN_REQUIRE(!options.standardize, "standardising needs the features, not their Gram.");
-  check_options(options, fold.train.numel(), gram.size(0));
+  check_gram(gram, fold, options);
   return dual_map(centred_gram(gram, fold), options);
 }
 
 FoldMap feature_fold_map(const at::Tensor& features, const Fold& fold, const MapOptions& options) {
   const at::NoGradGuard no_grad;
-  DNNBRAIN_REQUIRE(features.dim() == 2 && features.size(1) > 0 && features.is_floating_point(),
-                   "features must be a floating-point matrix of shape (n_stim, n_feat).");
-  check_options(options, fold.train.numel(), features.size(1));
+  check_features(features, fold, options);
   if (features.size(1) < fold.train.numel()) {
     return primal_map(centred_columns(features, fold, options.standardize), options);
   }
   return dual_map(centred_gram_of_columns(features, fold, options.standardize), options);
+}
+
+FoldComponents gram_fold_components(const at::Tensor& gram,
+                                    const Fold& fold,
+                                    const MapOptions& options) {
+  const at::NoGradGuard no_grad;
+  check_gram(gram, fold, options);
+  return dual_components(centred_gram(gram, fold), options);
+}
+
+FoldComponents feature_fold_components(const at::Tensor& features,
+                                       const Fold& fold,
+                                       const MapOptions& options) {
+  const at::NoGradGuard no_grad;
+  check_features(features, fold, options);
+  if (features.size(1) < fold.train.numel()) {
+    return primal_components(centred_columns(features, fold, options.standardize), options);
+  }
+  return dual_components(centred_gram_of_columns(features, fold, options.standardize), options);
 }
 
 at::Tensor score_fold_maps(const std::vector<FoldMap>& maps,

@@ -9,31 +9,38 @@ from dnnbrain_cpp.encoding._ceiling import (
     noise_ceiling,
     normalise,
 )
+from dnnbrain_cpp.encoding._decode import Decoder, decode
 from dnnbrain_cpp.encoding._encode import encode
 from dnnbrain_cpp.encoding._encoder import Encoder
 from dnnbrain_cpp.encoding._inference import InferenceResult, permutation_test
 from dnnbrain_cpp.encoding._layers import Part
 from dnnbrain_cpp.encoding._partition import VariancePartition, variance_partition
+from dnnbrain_cpp.encoding._probe import CLASS_SCORINGS, Probe, probe
 from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.encoding._scoring import FOLD_AVERAGES, SCORINGS
 from dnnbrain_cpp.encoding._stack import Stacked, simplex_weights, stack
 
 __all__ = [
     "CEILINGS",
+    "CLASS_SCORINGS",
     "FOLD_AVERAGES",
     "SCORINGS",
+    "Decoder",
     "Encoder",
     "InferenceResult",
     "NoiseCeiling",
     "NormalisedScores",
     "Part",
+    "Probe",
     "Scores",
     "Stacked",
     "VariancePartition",
+    "decode",
     "encode",
     "noise_ceiling",
     "normalise",
     "permutation_test",
+    "probe",
     "simplex_weights",
     "stack",
     "variance_partition",

@@ -42,8 +42,8 @@ class Scores:
         Where the targets lie; needed to write volumes.
     predictions : mapping of str to ndarray of shape (n_stim, n_vox), optional
         Held-out predictions per layer, NaN for stimuli that no fold held out.
-    chance : float, optional
-        What a guess scores.
+    chance : sequence of float of length n_vox, optional
+        What a guess scores, per target.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Scores:
         parts: Mapping[str, Part] | None = None,
         geometry: VolumeGeometry | None = None,
         predictions: Mapping[str, NDArray[Any]] | None = None,
-        chance: float | None = None,
+        chance: Sequence[float] | None = None,
     ) -> None:
         self.scores = dict(scores)
         self.scoring = scoring
@@ -69,7 +69,7 @@ class Scores:
         self.fold_average = fold_average
         self.parts = {name: Part(name, {}) for name in self.scores} if parts is None else parts
         self.geometry = geometry
-        self.chance = chance
+        self.chance = None if chance is None else np.asarray(chance, dtype=np.float64)
         self._predictions = predictions
 
     @property
@@ -336,7 +336,8 @@ class Scores:
         folds = f"{n_fold} folds" if self.fold_average == "mean" else "pooled over folds"
         lines = [f"Scores: {self.scoring}, {n_vox} targets, {folds}"]
         if self.chance is not None:
-            lines[0] += f", chance {self.chance:.4g}"
+            low, high = self.chance.min(), self.chance.max()
+            lines[0] += f", chance {low:.4g}" + (f" to {high:.4g}" if high > low else "")
         shown = self.layers if len(self.layers) <= 24 else self.layers[:12]
         width = max(len(layer) for layer in shown)
         best_of = np.min if better_is_less(self.scoring) else np.max

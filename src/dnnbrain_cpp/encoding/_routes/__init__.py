@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from dnnbrain_cpp.encoding._routes._base import Route
 from dnnbrain_cpp.encoding._routes._choose import choose_route
+from dnnbrain_cpp.encoding._routes._classify import ClassifierRoute, choose_classifier
 
-__all__ = ["Route", "choose_route"]
+__all__ = ["ClassifierRoute", "Route", "choose_classifier", "choose_route"]

@@ -13,9 +13,10 @@ from dnnbrain_cpp._progress import ProgressCallback
 from dnnbrain_cpp.encoding._layers import LayerData
 from dnnbrain_cpp.encoding._scoring import score_columns
 from dnnbrain_cpp.exceptions import Cancelled
+from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
 
-__all__ = ["Route", "tell"]
+__all__ = ["Route", "smaller_source", "tell"]
 
 
 class Route(ABC):
@@ -68,3 +69,10 @@ def tell(report: ProgressCallback | None, done: int, total: int) -> None:
     """Report progress; raise if the caller wants no more."""
     if report is not None and report(done, total) is False:
         raise Cancelled("cancelled by the caller")
+
+
+def smaller_source(layer: LayerData, folds: FoldPlan, *, standardize: bool) -> LayerData:
+    """Return the Gram matrix where it serves all folds and is the smaller, else the layer."""
+    if isinstance(layer, Gram) or standardize or layer.shape[1] < min(folds.n_train):
+        return layer
+    return Gram.from_features(layer)

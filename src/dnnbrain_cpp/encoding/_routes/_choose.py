@@ -14,7 +14,7 @@ from dnnbrain_cpp.encoding._routes._sklearn import SklearnRoute
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
 
-__all__ = ["choose_route", "default_components"]
+__all__ = ["check_components", "choose_route", "default_components"]
 
 _MAX_COMPONENTS = 100
 _STIMULI_PER_COMPONENT = 4
@@ -43,7 +43,7 @@ def choose_route(estimator: Any, layer: LayerData, folds: FoldPlan, *, name: str
     _check_regressor(estimator)
     try:
         steps = read_steps(estimator)
-        _check_components(steps, n_train, n_feat, name)
+        check_components(steps, n_train, n_feat, name)
         route = _native_route(steps)
     except NotNative as why:
         route = SklearnRoute(estimator, str(why))
@@ -83,7 +83,8 @@ def _native_route(steps: Steps) -> Route:
     return MapRoute(steps.n_components or 0, alpha, steps.whiten, steps.standardize)
 
 
-def _check_components(steps: Steps, n_train: int, n_feat: int, name: str) -> None:
+def check_components(steps: Steps, n_train: int, n_feat: int, name: str) -> None:
+    """Raise if PCA is to keep more components than the smallest training set has dimensions."""
     most = min(n_train - 1, n_feat)
     if steps.n_components is None or 1 <= steps.n_components <= most:
         return

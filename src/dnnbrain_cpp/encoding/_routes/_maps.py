@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp._progress import ProgressCallback
 from dnnbrain_cpp.encoding._layers import LayerData
-from dnnbrain_cpp.encoding._routes._base import Route, tell
+from dnnbrain_cpp.encoding._routes._base import Route, smaller_source, tell
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
 
@@ -65,9 +65,7 @@ class MapRoute(Route):
 
     def prepared(self, layer: LayerData, folds: FoldPlan) -> LayerData:
         """Return the Gram matrix where it serves all folds, else the features."""
-        if isinstance(layer, Gram) or self.standardize or layer.shape[1] < min(folds.n_train):
-            return layer
-        return Gram.from_features(layer)
+        return smaller_source(layer, folds, standardize=self.standardize)
 
     def maps(self, layer: LayerData, folds: FoldPlan) -> Iterator[FoldMap]:
         """Yield the map of each fold."""

@@ -55,6 +55,22 @@ FoldMap feature_fold_map(const at::Tensor& features,  // (n_stim, n_feat) fp32 o
                          const Fold& fold,
                          const MapOptions& options);
 
+/// What PCA(n_comp) makes of the rows of a fold: U S and X_te V, largest component first. Signs are
+/// those of the eigenvectors. Components of rounding are zero.
+struct FoldComponents {
+  at::Tensor train;  // (n_train, n_comp) fp64
+  at::Tensor test;   // (n_test, n_comp) fp64
+};
+
+/// `alpha` is not used. `whiten` scales training components to a variance of one.
+FoldComponents gram_fold_components(const at::Tensor& gram,  // (n_stim, n_stim) fp64
+                                    const Fold& fold,
+                                    const MapOptions& options);
+
+FoldComponents feature_fold_components(const at::Tensor& features,  // (n_stim, n_feat)
+                                       const Fold& fold,
+                                       const MapOptions& options);
+
 /// Of one target in the held-out rows. A target that does not vary there has no r, R2 or explained
 /// variance: NaN. A prediction that does not vary has r = 0.
 enum class FoldScore {
