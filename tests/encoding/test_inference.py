@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import permutation_test as scipy_permutation_test
 
 from dnnbrain_cpp import stats
-from dnnbrain_cpp.encoding import InferenceResult, permutation_test
+from dnnbrain_cpp.encoding import InferenceResult, Scores, permutation_test
 from dnnbrain_cpp.exceptions import Cancelled, ConstantTargetWarning, NullBandWarning
 from oracle.inference import exchanged, fold_scores
 from tolerances import TOLERANCES
@@ -274,6 +274,31 @@ def test_kinds_of_arrays() -> None:
     names = np.array(["run a", "run b", "run c"])[FOLDS]
     mixed = permutation_test(y[shuffled], p[shuffled], folds=names[shuffled], n_perm=99)
     np.testing.assert_allclose(mixed.score, base.score, **CLOSE)
+
+
+def test_predictions_of_scores() -> None:
+    y, p = simulate(seed=14)
+    rng = np.random.default_rng(0)
+    never = rng.permutation(N_STIM)[:8]
+    p[never] = np.nan
+    names = [f"v{i}" for i in range(N_VOX)]
+    scores = Scores(
+        {"fc": np.zeros((3, N_VOX))},
+        scoring="r",
+        route={},
+        targets=names,
+        predictions={"fc": p},
+    )
+    kept = np.setdiff1d(np.arange(N_STIM), never)
+    result = permutation_test(y, scores, folds=FOLDS, blocks=BLOCKS, n_perm=99, random_state=0)
+    expected = permutation_test(
+        y[kept], p[kept], folds=FOLDS[kept], blocks=BLOCKS[kept], n_perm=99, random_state=0
+    )
+    np.testing.assert_array_equal(result.p, expected.p)
+    assert result.targets == tuple(names)
+    two = Scores({"a": np.zeros((3, 2)), "b": np.zeros((3, 2))}, scoring="r", route={})
+    with pytest.raises(ValueError, match="these scores have 2 layers"):
+        permutation_test(y, two)
 
 
 def test_offsets_of_a_million_in_float32() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dnnbrain_cpp._validate import as_float_array, check_finite, check_integer
+from dnnbrain_cpp.encoding._scores import Scores
 
-__all__ = ["RowBlocks", "block_rows", "check_held_out", "check_pair"]
+__all__ = ["HeldOut", "RowBlocks", "block_rows", "check_held_out"]
 
 
 @dataclass(frozen=True)
@@ -51,38 +53,100 @@ class RowBlocks:
             )
 
 
-def check_pair(
-    measured: ArrayLike, predicted: ArrayLike, name: str = "predicted"
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return both as arrays of one dtype and shape (n_stim, n_vox), free of NaN."""
-    y = _columns(measured, "measured")
-    p = _columns(predicted, name)
-    if y.shape != p.shape:
-        raise ValueError(f"measured and {name} must have one shape; got {y.shape} and {p.shape}.")
-    if y.shape[0] < 2 or y.shape[1] == 0:
-        raise ValueError(
-            f"measured must hold at least 2 stimuli and 1 target; got shape {y.shape}."
-        )
-    check_finite(y, "measured")
-    check_finite(p, name)
-    if y.dtype != p.dtype:
-        y, p = y.astype(np.float64), p.astype(np.float64)
-    return y, p
+@dataclass(frozen=True)
+class HeldOut:
+    """Measured responses and one or more models' predictions of them.
+
+    Attributes
+    ----------
+    measured : ndarray of shape (n_stim, n_vox)
+    predicted : tuple of ndarray of shape (n_stim, n_vox)
+        Of the dtype of `measured`.
+    folds : ndarray of shape (n_stim,)
+        Number of each row's fold.
+    blocks : int, ndarray of shape (n_stim,) or None
+        As `block_rows` takes them.
+    targets : tuple
+    """
+
+    measured: NDArray[Any]
+    predicted: tuple[NDArray[Any], ...]
+    folds: NDArray[np.int64]
+    blocks: NDArray[Any] | int | None
+    targets: tuple[object, ...]
 
 
 def check_held_out(
-    measured: ArrayLike, predicted: ArrayLike, folds: ArrayLike | None
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
-    """Return the checked pair and the number of each row's fold."""
-    y, p = check_pair(measured, predicted)
-    return y, p, fold_numbers(folds, len(y))
+    measured: ArrayLike,
+    predicted: Mapping[str, ArrayLike | Scores],
+    *,
+    folds: ArrayLike | None,
+    blocks: ArrayLike | int | None,
+    targets: Sequence[object] | None,
+) -> HeldOut:
+    """Return what came as arrays of one dtype and shape, free of NaN.
+
+    Stimuli that no fold of some `Scores` held out are left out.
+    """
+    y = _columns(measured, "measured")
+    n_stim, n_vox = y.shape
+    kept = np.ones(n_stim, dtype=bool)
+    predictions = {}
+    for name, given in predicted.items():
+        p = _columns(_predictions_of(given, name), name)
+        if p.shape != y.shape:
+            raise ValueError(
+                f"measured and {name} must have one shape; got {y.shape} and {p.shape}."
+            )
+        if isinstance(given, Scores):
+            kept &= ~np.isnan(p).all(1)
+            targets = given.targets if targets is None else targets
+        predictions[name] = p
+    if n_stim < 2 or n_vox == 0:
+        raise ValueError(
+            f"measured must hold at least 2 stimuli and 1 target; got shape {y.shape}."
+        )
+    if targets is not None and len(targets) != n_vox:
+        raise ValueError(f"targets must name {n_vox} targets; got {len(targets)}.")
+    labels = None if folds is None else _labels(folds, "folds", n_stim)
+    if blocks is not None and np.ndim(blocks) > 0:
+        blocks = _labels(blocks, "blocks", n_stim)
+    if not kept.all():
+        y = y[kept]
+        predictions = {name: p[kept] for name, p in predictions.items()}
+        labels = None if labels is None else labels[kept]
+        blocks = blocks[kept] if isinstance(blocks, np.ndarray) else blocks
+    check_finite(y, "measured")
+    for name, p in predictions.items():
+        check_finite(p, name)
+    dtype = np.result_type(y, *predictions.values())
+    return HeldOut(
+        measured=np.ascontiguousarray(y, dtype=dtype),
+        predicted=tuple(np.ascontiguousarray(p, dtype=dtype) for p in predictions.values()),
+        folds=_fold_numbers(labels, len(y)),
+        blocks=blocks
+        if blocks is None or isinstance(blocks, np.ndarray)
+        else check_integer(blocks, "blocks", minimum=1),
+        targets=tuple(range(n_vox)) if targets is None else tuple(targets),
+    )
 
 
-def fold_numbers(folds: ArrayLike | None, n_stim: int) -> NDArray[np.int64]:
+def _predictions_of(given: ArrayLike | Scores, name: str) -> ArrayLike:
+    if not isinstance(given, Scores):
+        return given
+    if len(given.layers) != 1:
+        raise ValueError(
+            f"{name} must be of one model; these scores have {len(given.layers)} layers. Take "
+            "scores.predictions[layer]."
+        )
+    return given.predictions[given.layers[0]]
+
+
+def _fold_numbers(labels: NDArray[Any] | None, n_stim: int) -> NDArray[np.int64]:
     """Return the number of each row's fold, in order of first appearance."""
-    if folds is None:
+    if labels is None:
         return np.zeros(n_stim, dtype=np.int64)
-    numbers = _numbers(folds, "folds", n_stim)
+    numbers = _numbers(labels)
     sizes = np.bincount(numbers)
     if sizes.min() < 2:
         raise ValueError(
@@ -93,7 +157,7 @@ def fold_numbers(folds: ArrayLike | None, n_stim: int) -> NDArray[np.int64]:
 
 
 def block_rows(
-    folds: NDArray[np.int64], blocks: ArrayLike | int | None, *, whole_folds: bool = False
+    folds: NDArray[np.int64], blocks: NDArray[Any] | int | None, *, whole_folds: bool = False
 ) -> RowBlocks:
     """Return the rows of each fold and block.
 
@@ -101,7 +165,7 @@ def block_rows(
     ----------
     folds : ndarray of shape (n_stim,)
         Number of each row's fold.
-    blocks : int, array_like of shape (n_stim,) or None
+    blocks : int, ndarray of shape (n_stim,) or None
         Rows that stay together: so many consecutive ones of a fold, or those with one label in one
         fold. None for single rows, or for whole folds.
     whole_folds : bool
@@ -114,10 +178,10 @@ def block_rows(
     place[by_fold] = np.arange(n_stim) - starts[folds[by_fold]]
     if blocks is None:
         within = np.zeros(n_stim, dtype=np.int64) if whole_folds else place
-    elif np.ndim(blocks) == 0:
-        within = place // check_integer(blocks, "blocks", minimum=1)
+    elif isinstance(blocks, np.ndarray):
+        within = _numbers(blocks)
     else:
-        within = _numbers(blocks, "blocks", n_stim)
+        within = place // blocks
     rows = np.lexsort((place, within, folds))
     fold, block = folds[rows], within[rows]
     new_fold = np.flatnonzero(np.diff(fold, prepend=-1))
@@ -136,8 +200,7 @@ def _columns(values: ArrayLike, name: str) -> NDArray[Any]:
     return array[:, None] if array.ndim == 1 else array
 
 
-def _numbers(labels: ArrayLike, name: str, n_stim: int) -> NDArray[np.int64]:
-    """Return labels as numbers, in order of first appearance."""
+def _labels(labels: ArrayLike | int, name: str, n_stim: int) -> NDArray[Any]:
     array = np.asarray(labels)
     if array.shape != (n_stim,):
         raise ValueError(
@@ -145,7 +208,12 @@ def _numbers(labels: ArrayLike, name: str, n_stim: int) -> NDArray[np.int64]:
         )
     if array.dtype.kind == "f":
         check_finite(array, name)
-    _, first, inverse = np.unique(array, return_index=True, return_inverse=True)
+    return array
+
+
+def _numbers(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Return labels as numbers, in order of first appearance."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
     return rank[inverse]

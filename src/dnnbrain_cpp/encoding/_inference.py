@@ -18,6 +18,7 @@ from dnnbrain_cpp._random import RandomState, as_seed
 from dnnbrain_cpp._threads import resolve_n_threads
 from dnnbrain_cpp._validate import check_choice, check_integer
 from dnnbrain_cpp.encoding._held_out import RowBlocks, block_rows, check_held_out
+from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.exceptions import ConstantTargetWarning, NullBandWarning
 
 __all__ = ["InferenceResult", "permutation_test"]
@@ -103,7 +104,7 @@ class InferenceResult:
 
 def permutation_test(
     measured: ArrayLike,
-    predicted: ArrayLike,
+    predicted: ArrayLike | Scores,
     *,
     folds: ArrayLike | None = None,
     blocks: ArrayLike | int | None = None,
@@ -128,8 +129,9 @@ def permutation_test(
     ----------
     measured : array_like of shape (n_stim, n_vox) or (n_stim,)
         Responses. float32 or float64; sums are float64.
-    predicted : array_like of the same shape
-        Predictions of rows that the model did not see.
+    predicted : array_like of the same shape, or Scores
+        Predictions of rows that the model did not see. `Scores` of one layer that kept theirs; what
+        no fold held out is left out.
     folds : array_like of shape (n_stim,), optional
         Label of the fold that held a row out. The score is the mean over folds, as in `Scores`; by
         default there is one fold, and its score pools all rows.
@@ -152,7 +154,7 @@ def permutation_test(
     fdr : {"bh", "by"}
         How `p_fdr` is corrected.
     targets : sequence, optional
-        Names of the targets.
+        Names of the targets; by default those of the scores, or their numbers.
     random_state : int, Generator, RandomState or None
     n_threads : int, optional
         By default ``torch.get_num_threads()``. Results do not depend on it.
@@ -195,15 +197,16 @@ def permutation_test(
         raise ValueError(
             "alternative='two-sided' needs scoring='r': under chance R2 is not centred on 0."
         )
-    y, p, fold_of = check_held_out(measured, predicted, folds)
-    names = _check_targets(targets, y.shape[1])
-    layout = block_rows(fold_of, blocks, whole_folds=scheme == "circular")
+    data = check_held_out(
+        measured, {"predicted": predicted}, folds=folds, blocks=blocks, targets=targets
+    )
+    layout = block_rows(data.folds, data.blocks, whole_folds=scheme == "circular")
     _check_exchange(layout, scheme, min_shift)
     seed = as_seed(random_state)
     with progress_callback(progress, f"{n_perm} permutations") as report:
         score, exceed, family_exceed, extremes, band = core.held_out_test(
-            y,
-            p,
+            data.measured,
+            data.predicted[0],
             layout.rows.tolist(),
             layout.block_starts.tolist(),
             layout.fold_starts.tolist(),
@@ -232,19 +235,11 @@ def permutation_test(
         fdr=fdr,
         n_perm=n_perm,
         seed=seed,
-        targets=names,
+        targets=data.targets,
     )
-    warn_of_constants(~known)
+    _warn_of_constants(~known)
     _warn_of_chance(result)
     return result
-
-
-def _check_targets(targets: Sequence[object] | None, n_vox: int) -> tuple[object, ...]:
-    if targets is None:
-        return tuple(range(n_vox))
-    if len(targets) != n_vox:
-        raise ValueError(f"targets must name {n_vox} targets; got {len(targets)}.")
-    return tuple(targets)
 
 
 def _check_exchange(layout: RowBlocks, scheme: str, min_shift: int) -> None:
@@ -263,7 +258,7 @@ def _check_exchange(layout: RowBlocks, scheme: str, min_shift: int) -> None:
             )
 
 
-def warn_of_constants(constant: NDArray[Any]) -> None:
+def _warn_of_constants(constant: NDArray[Any]) -> None:
     """Warn of targets that have no score."""
     if constant.any():
         warnings.warn(
