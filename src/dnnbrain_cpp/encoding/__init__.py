@@ -16,6 +16,12 @@ from dnnbrain_cpp.encoding._inference import InferenceResult, permutation_test
 from dnnbrain_cpp.encoding._layers import Part
 from dnnbrain_cpp.encoding._partition import VariancePartition, variance_partition
 from dnnbrain_cpp.encoding._probe import CLASS_SCORINGS, Probe, probe
+from dnnbrain_cpp.encoding._resample import (
+    ConfidenceInterval,
+    ModelComparison,
+    bootstrap_ci,
+    compare_models,
+)
 from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.encoding._scoring import FOLD_AVERAGES, SCORINGS
 from dnnbrain_cpp.encoding._stack import Stacked, simplex_weights, stack
@@ -25,9 +31,11 @@ __all__ = [
     "CLASS_SCORINGS",
     "FOLD_AVERAGES",
     "SCORINGS",
+    "ConfidenceInterval",
     "Decoder",
     "Encoder",
     "InferenceResult",
+    "ModelComparison",
     "NoiseCeiling",
     "NormalisedScores",
     "Part",
@@ -35,6 +43,8 @@ __all__ = [
     "Scores",
     "Stacked",
     "VariancePartition",
+    "bootstrap_ci",
+    "compare_models",
     "decode",
     "encode",
     "noise_ceiling",
