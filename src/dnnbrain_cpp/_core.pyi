@@ -7,7 +7,7 @@ second, and stop on Ctrl-C or when it returns False.
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import TypeAlias, overload
+from typing import TypeAlias, TypeVar, overload
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 _Progress: TypeAlias = Callable[[int, int], bool | None] | None
 _F64Matrix: TypeAlias = NDArray[np.float64]  # C-contiguous, 2-D
+_Real = TypeVar("_Real", np.float32, np.float64)
 
 # What crosses the boundary itself.
 
@@ -94,6 +95,12 @@ def gram_moments(
     features: torch.Tensor,  # (n_stim, n_feat)
     chunk_bytes: int = ...,
 ) -> GramMoments: ...
+
+class GramAccumulator:
+    def __init__(self, n_stim: int) -> None: ...
+    def add(self, chunk: torch.Tensor) -> None: ...  # (n_stim, any number of units)
+    def moments(self) -> GramMoments: ...
+
 @overload
 def dissimilarities(
     features: torch.Tensor,  # (n_stim, n_feat)
@@ -217,6 +224,67 @@ def cross_validate_pcr(
     score: Score,
     progress: _Progress,
 ) -> torch.Tensor: ...  # (n_fold, n_vox) float64
+def cross_validate_pcr_grid(
+    data: torch.Tensor,  # (n_stim, n_stim) float64 Gram matrix, or (n_stim, n_feat) units
+    responses: torch.Tensor,  # (n_stim, n_vox) float32 or float64
+    folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows
+    n_comps: Sequence[int],
+    alphas: Sequence[float],
+    score: Score,
+    is_gram: bool,
+    progress: _Progress,
+) -> torch.Tensor: ...  # (n_fold, n_alpha, n_count, n_vox) float64
+
+# Principal components.
+
+def add_symmetric_product(
+    total: torch.Tensor,  # (n, n), X X' is added
+    x: torch.Tensor,  # (n, m) of the same dtype
+) -> None: ...
+
+class IncrementalPcaState:
+    def __init__(
+        self,
+        n_seen: int,
+        mean: torch.Tensor,  # (n_feat,) float64
+        variance: torch.Tensor,  # (n_feat,) float64
+        values: torch.Tensor,  # (r,) float64
+        components: torch.Tensor,  # (r, n_feat) float64
+    ) -> None: ...
+    @property
+    def n_seen(self) -> int: ...
+    @property
+    def mean(self) -> torch.Tensor: ...
+    @property
+    def variance(self) -> torch.Tensor: ...
+    @property
+    def values(self) -> torch.Tensor: ...
+    @property
+    def components(self) -> torch.Tensor: ...
+
+def incremental_pca_step(
+    state: IncrementalPcaState | None,
+    batch: torch.Tensor,  # (m, n_feat) float32 or float64
+    n_comp: int,
+) -> IncrementalPcaState: ...
+
+# Random projections.
+
+def project_rows(
+    x: NDArray[_Real],  # (n, n_feat) C-contiguous
+    seed: int,
+    n_comp: int,
+    density: float,  # 0 for a count sketch
+    n_threads: int,
+    progress: _Progress,
+) -> NDArray[_Real]: ...  # (n, n_comp)
+def projection_entries(
+    seed: int,
+    n_comp: int,
+    density: float,
+    first: int,
+    count: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]: ...
 
 # Fractional ridge regression.
 

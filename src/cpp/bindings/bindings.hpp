@@ -6,11 +6,13 @@
 namespace dnnbrain::bindings {
 
 void bind_boundary(pybind11::module_& m);
-void bind_crossval(pybind11::module_& m);
 void bind_dissimilarity(pybind11::module_& m);
 void bind_fold_map(pybind11::module_& m);
 void bind_frac_ridge(pybind11::module_& m);
 void bind_held_out(pybind11::module_& m);
+void bind_pca(pybind11::module_& m);
+void bind_pcr(pybind11::module_& m);
+void bind_projection(pybind11::module_& m);
 void bind_random(pybind11::module_& m);
 void bind_ridge(pybind11::module_& m);
 void bind_rsa(pybind11::module_& m);

@@ -5,10 +5,12 @@
 PYBIND11_MODULE(_core, m) {
   m.doc() = "Compiled core of dnnbrain_cpp; import it through dnnbrain_cpp._native.";
   dnnbrain::bindings::bind_boundary(m);
-  dnnbrain::bindings::bind_crossval(m);
   dnnbrain::bindings::bind_dissimilarity(m);
   dnnbrain::bindings::bind_fold_map(m);
   dnnbrain::bindings::bind_frac_ridge(m);
+  dnnbrain::bindings::bind_pca(m);
+  dnnbrain::bindings::bind_pcr(m);
+  dnnbrain::bindings::bind_projection(m);
   dnnbrain::bindings::bind_random(m);
   dnnbrain::bindings::bind_ridge(m);
   dnnbrain::bindings::bind_rsa(m);

@@ -2,7 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/mv.h>
 #include <ATen/ops/sum.h>
@@ -11,8 +11,17 @@
 #include <algorithm>
 
 #include "dnnbrain/core/error.hpp"
+#include "dnnbrain/tensor/symmetric.hpp"
+#include "dnnbrain/tensor/tasks.hpp"
 
 namespace dnnbrain {
+
+namespace {
+
+/// Units that are centred together, in cache.
+constexpr Index kBlock = 128;
+
+}  // namespace
 
 GramAccumulator::GramAccumulator(Index n_stim) : n_stim_(n_stim) {
   DNNBRAIN_REQUIRE(n_stim >= 1, "a Gram matrix needs at least one stimulus; got ", n_stim, ".");
@@ -31,26 +40,41 @@ void GramAccumulator::add(const at::Tensor& chunk) {
   DNNBRAIN_REQUIRE(
       chunk.is_floating_point(), "units must be floating point; got ", chunk.dtype().name(), ".");
   if (chunk.size(1) == 0) return;
-  const at::Tensor x = chunk.to(at::kDouble);
-  // About the first stimulus before about the mean, so that a unit without variance adds nothing,
-  // not even the rounding of its mean.
-  at::Tensor centred = x - x[0];
-  const at::Tensor to_mean = centred.mean(0);
-  const at::Tensor mean = x[0] + to_mean;
-  centred -= to_mean;
+  const at::TensorOptions options = chunk.options().dtype(at::kDouble);
+  const Index n_unit = chunk.size(1);
+  const Index n_block = (n_unit + kBlock - 1) / kBlock;
   if (moments_.n_feat == 0) {
-    moments_.centred = at::zeros({n_stim_, n_stim_}, x.options());
-    moments_.row_sum = at::zeros({n_stim_}, x.options());
-    moments_.mean_dot = at::zeros({n_stim_}, x.options());
-    moments_.pilot = mean.mean().item<double>();
+    moments_.centred = at::zeros({n_stim_, n_stim_}, options);
+    moments_.row_sum = at::zeros({n_stim_}, options);
+    moments_.mean_dot = at::zeros({n_stim_}, options);
+    moments_.pilot = chunk.mean(at::kDouble).item<double>();
   }
-  const at::Tensor about_pilot = mean - moments_.pilot;
-  moments_.centred.addmm_(centred, centred.t());
-  moments_.row_sum += centred.sum(1);
-  moments_.mean_dot += centred.mv(about_pilot);
+  const at::Tensor centred = at::empty({n_stim_, n_unit}, options);
+  const at::Tensor about_pilot = at::empty({n_unit}, options);
+  const at::Tensor row_sums = at::empty({n_block, n_stim_}, options);
+  const at::Tensor mean_dots = at::empty({n_block, n_stim_}, options);
+  for_each_task(n_block, chunk.is_cpu(), [&](Index block) {
+    const Index first = block * kBlock;
+    const Index width = std::min(kBlock, n_unit - first);
+    // About the first stimulus before about the mean, so that a unit without variance adds nothing,
+    // not even the rounding of its mean.
+    const at::Tensor rows = chunk.narrow(1, first, width).to(at::kDouble, false, /*copy=*/true);
+    const at::Tensor origin = rows[0].clone();
+    rows.sub_(origin);
+    const at::Tensor to_mean = rows.mean(0);
+    rows.sub_(to_mean);
+    const at::Tensor about = origin + to_mean - moments_.pilot;
+    about_pilot.narrow(0, first, width).copy_(about);
+    row_sums[block].copy_(rows.sum(1));
+    mean_dots[block].copy_(rows.mv(about));
+    centred.narrow(1, first, width).copy_(rows);
+  });
+  add_symmetric_product(moments_.centred, centred);
+  moments_.row_sum += row_sums.sum(0);
+  moments_.mean_dot += mean_dots.sum(0);
   moments_.mean_sum += about_pilot.sum().item<double>();
   moments_.mean_sq += (about_pilot * about_pilot).sum().item<double>();
-  moments_.n_feat += chunk.size(1);
+  moments_.n_feat += n_unit;
 }
 
 GramMoments gram_moments(const at::Tensor& features, Index chunk_bytes) {

@@ -6,15 +6,19 @@ from dnnbrain_cpp.linear._banded import BandedRidgeCV, BandedSolution, solve_ban
 from dnnbrain_cpp.linear._bands import draw_band_weights
 from dnnbrain_cpp.linear._folds import FoldPlan
 from dnnbrain_cpp.linear._frac_ridge import FracRidge, FracRidgeCV
+from dnnbrain_cpp.linear._incremental_pca import IncrementalPCA
+from dnnbrain_cpp.linear._pca import PCA
 from dnnbrain_cpp.linear._sparse import ElasticNetCV, LassoCV
 
 __all__ = [
+    "PCA",
     "BandedRidgeCV",
     "BandedSolution",
     "ElasticNetCV",
     "FoldPlan",
     "FracRidge",
     "FracRidgeCV",
+    "IncrementalPCA",
     "LassoCV",
     "draw_band_weights",
     "solve_banded_ridge",

@@ -1,0 +1,79 @@
+#include <pybind11/native_enum.h>
+#include <torch/csrc/utils/pybind.h>
+
+#include <utility>
+
+#include "bindings.hpp"
+#include "dnnbrain/tensor/pcr.hpp"
+#include "support/python_monitor.hpp"
+
+namespace py = pybind11;
+
+namespace dnnbrain::bindings {
+
+namespace {
+
+using RowPairs = std::vector<std::pair<at::Tensor, at::Tensor>>;
+
+std::vector<Fold> as_folds(const RowPairs& pairs) {
+  std::vector<Fold> folds;
+  for (const auto& [train, test] : pairs) folds.push_back({train, test});
+  return folds;
+}
+
+at::Tensor cross_validate(const at::Tensor& gram,
+                          const at::Tensor& responses,
+                          const RowPairs& folds,
+                          Index n_comp,
+                          Score score,
+                          const py::object& progress) {
+  return run_monitored(progress, [&](Monitor& monitor) {
+    return cross_validate_pcr(gram, responses, as_folds(folds), {{n_comp}, {0.0}}, score, monitor)
+        .select(2, 0)
+        .select(1, 0);
+  });
+}
+
+at::Tensor cross_validate_grid(const at::Tensor& data,
+                               const at::Tensor& responses,
+                               const RowPairs& folds,
+                               const std::vector<Index>& n_comps,
+                               const std::vector<double>& alphas,
+                               Score score,
+                               bool is_gram,
+                               const py::object& progress) {
+  const PcrGrid grid{n_comps, alphas};
+  return run_monitored(progress, [&](Monitor& monitor) {
+    const auto run = is_gram ? cross_validate_pcr : cross_validate_pcr_units;
+    return run(data, responses, as_folds(folds), grid, score, monitor);
+  });
+}
+
+}  // namespace
+
+void bind_pcr(py::module_& m) {
+  py::native_enum<Score>(m, "Score", "enum.Enum")
+      .value("r", Score::kPearson)
+      .value("r2", Score::kR2)
+      .finalize();
+  m.def("cross_validate_pcr",
+        &cross_validate,
+        py::arg("gram"),
+        py::arg("responses"),
+        py::arg("folds"),
+        py::arg("n_comp"),
+        py::arg("score"),
+        py::arg("progress"));
+  m.def("cross_validate_pcr_grid",
+        &cross_validate_grid,
+        py::arg("data"),
+        py::arg("responses"),
+        py::arg("folds"),
+        py::arg("n_comps"),
+        py::arg("alphas"),
+        py::arg("score"),
+        py::arg("is_gram"),
+        py::arg("progress"));
+}
+
+}  // namespace dnnbrain::bindings

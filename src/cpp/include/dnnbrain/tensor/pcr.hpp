@@ -1,0 +1,65 @@
+// Principal-component regression, cross-validated with the PCA inside the fold: any number of
+// component counts and penalties from one eigendecomposition per fold.
+//
+// With X_tr = U L^1/2 V' the training rows about their mean, the scores of the components are
+//
+//   Z = X_tr V = U L^1/2 (training rows)        S = X_te V (held-out rows, about the training mean)
+//
+// and PCA(c) followed by ridge(alpha), least squares for alpha = 0, predicts
+//
+//   Y_te = S_c (L_c + alpha)^-1 Z_c' (Y_tr - mean) + mean          (first c components)
+//
+// the same as refitting in every fold. Z and S come from the Gram matrix K, centred about any
+// point,
+//
+//   J K_tr,tr J = U L U',    S = K_f U L^-1/2,    K_f = K_te,tr centred by training rows and
+//   columns
+//
+// at a cost that does not depend on the number of units, or from the units where they are fewer
+// than the rows. Components whose eigenvalue is rounding weigh nothing, as in a pseudoinverse.
+//
+// Scores of all counts are running sums: with P = (L + alpha)^-1 Z'Y, A = S'S, B = S'Y_te about
+// the means of the held-out rows,
+//
+//   sum py = cumsum(P o B),   sum pp = cumsum(P o (2 tril(A, -1) P + diag(A) P))
+//
+// so predictions are never formed. Cost per fold: one eigendecomposition of n_train (or n_feat),
+// then 2 k (n_train + n_test + k n_alpha) n_vox FLOP, with k the largest count.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "dnnbrain/core/monitor.hpp"
+#include "dnnbrain/core/types.hpp"
+#include "dnnbrain/tensor/fold.hpp"
+
+namespace dnnbrain {
+
+enum class Score { kPearson, kR2 };
+
+/// Every count with every penalty.
+struct PcrGrid {
+  std::vector<Index> n_comps;  // in any order
+  std::vector<double> alphas;  // not negative; 0 is least squares
+};
+
+/// Scores of each fold, penalty, count and target. A target that is constant in a fold scores NaN
+/// there, a prediction that is constant has r = 0.
+at::Tensor cross_validate_pcr(const at::Tensor& gram,       // (n_stim, n_stim) fp64
+                              const at::Tensor& responses,  // (n_stim, n_vox) fp32 or fp64
+                              const std::vector<Fold>& folds,
+                              const PcrGrid& grid,
+                              Score score,
+                              Monitor& monitor);  // -> (n_fold, n_alpha, n_count, n_vox) fp64
+
+/// The same from the units; for fewer units than training rows.
+at::Tensor cross_validate_pcr_units(const at::Tensor& units,      // (n_stim, n_feat) fp32 or fp64
+                                    const at::Tensor& responses,  // (n_stim, n_vox) fp32 or fp64
+                                    const std::vector<Fold>& folds,
+                                    const PcrGrid& grid,
+                                    Score score,
+                                    Monitor& monitor);  // -> as above
+
+}  // namespace dnnbrain
