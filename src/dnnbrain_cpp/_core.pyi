@@ -410,6 +410,7 @@ def solve_feature_ridge(
     features: torch.Tensor,
     responses: torch.Tensor,
     nuisance: torch.Tensor,
+    ones: torch.Tensor,
     alphas: torch.Tensor,  # (n_target,) float64
     standardize: bool,
 ) -> torch.Tensor: ...  # (p, n_target)

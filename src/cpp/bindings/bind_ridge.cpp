@@ -109,6 +109,7 @@ void bind_ridge(py::module_& m) {
         py::arg("features"),
         py::arg("responses"),
         py::arg("nuisance"),
+        py::arg("ones"),
         py::arg("alphas"),
         py::arg("standardize"),
         py::call_guard<py::gil_scoped_release>());

@@ -382,14 +382,14 @@ GridScores cross_validate_feature_ridge(const at::Tensor& features,
 at::Tensor solve_feature_ridge(const at::Tensor& features,
                                const at::Tensor& responses,
                                const at::Tensor& nuisance,
+                               const at::Tensor& ones,
                                const at::Tensor& alphas,
                                bool standardize) {
   const at::NoGradGuard no_grad;
   check(features, responses, nuisance);
   const auto dtype = features.scalar_type();
   const at::Tensor x = less_nuisance(features, nuisance);
-  const Spectrum spectrum =
-      decompose(sum_rows(x, nuisance, nuisance.new_ones({features.size(0)})), standardize);
+  const Spectrum spectrum = decompose(sum_rows(x, nuisance, ones), standardize);
   const at::Tensor rotation = spectrum.rotation.to(dtype);
   const TargetTiles tiles(responses, nuisance);
   at::Tensor weights = at::empty({features.size(1), responses.size(1)}, features.options());

@@ -7,7 +7,9 @@ from dnnbrain_cpp.linear._bands import draw_band_weights
 from dnnbrain_cpp.linear._folds import FoldPlan
 from dnnbrain_cpp.linear._frac_ridge import FracRidge, FracRidgeCV
 from dnnbrain_cpp.linear._incremental_pca import IncrementalPCA
+from dnnbrain_cpp.linear._kernel_ridge import KernelRidgeCV
 from dnnbrain_cpp.linear._pca import PCA
+from dnnbrain_cpp.linear._ridge import Ridge, RidgeCV
 from dnnbrain_cpp.linear._sparse import ElasticNetCV, LassoCV
 
 __all__ = [
@@ -19,7 +21,10 @@ __all__ = [
     "FracRidge",
     "FracRidgeCV",
     "IncrementalPCA",
+    "KernelRidgeCV",
     "LassoCV",
+    "Ridge",
+    "RidgeCV",
     "draw_band_weights",
     "solve_banded_ridge",
 ]

@@ -42,8 +42,9 @@ class TensorMixin:
             targets = None if y is None else self._check_targets(y, data)
             return data, targets
         if y is None:
+            # With y=None rather than without: that is refused where targets are required.
             array = validate_data(
-                self, X, dtype=[np.float64, np.float32], ensure_min_samples=min_samples
+                self, X, None, dtype=[np.float64, np.float32], ensure_min_samples=min_samples
             )
             return as_tensor(array), None
         array, target_array = validate_data(

@@ -42,6 +42,7 @@ GridScores cross_validate_feature_ridge(const at::Tensor& features,   // (n, p) 
 at::Tensor solve_feature_ridge(const at::Tensor& features,   // (n, p)
                                const at::Tensor& responses,  // (n, n_target)
                                const at::Tensor& nuisance,   // (n, z) fp64
+                               const at::Tensor& ones,       // (n,) fp64
                                const at::Tensor& alphas,     // (n_target,) fp64, >= 0
                                bool standardize);            // -> (p, n_target) of X's dtype
 

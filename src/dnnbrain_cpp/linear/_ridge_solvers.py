@@ -1,0 +1,363 @@
+"""Ridge by folds and penalties: the functional layer under the estimators.
+
+Rows may be weighted; an intercept and nuisance regressors are fitted without a penalty, in every
+fold anew. Work goes through the features or through the kernel, whichever is smaller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from dnnbrain_cpp._native import core
+from dnnbrain_cpp._progress import ProgressCallback
+from dnnbrain_cpp.linear._folds import FoldPlan
+
+__all__ = [
+    "RIDGE_SCORES",
+    "Design",
+    "best_alphas",
+    "cross_validate",
+    "cross_validate_kernel",
+    "leave_one_out",
+    "make_design",
+    "solve",
+]
+
+Standardize = Literal["fold", "global"] | None
+
+RIDGE_SCORES = {
+    None: core.RidgeScore.mse,
+    "mse": core.RidgeScore.mse,
+    "neg_mean_squared_error": core.RidgeScore.mse,
+    "r2": core.RidgeScore.r2,
+    "r": core.RidgeScore.r,
+}
+
+_UNIT_CHUNK = 1 << 25
+"""Values of the features that are held in float64 at once while a kernel is formed."""
+
+_TIES = {torch.float32: 1e-7, torch.float64: 1e-12}
+"""Scores that are closer than this, relative to the best, are equal but for rounding."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """The rows of a regression, weights applied.
+
+    Attributes
+    ----------
+    X : Tensor of shape (n, p)
+    Y : Tensor of shape (n, t)
+    nuisance : Tensor of shape (n, z), float64
+        What is fitted without a penalty; the intercept first, if there is one.
+    ones : Tensor of shape (n,), float64
+        Square roots of the weights.
+    """
+
+    X: torch.Tensor
+    Y: torch.Tensor
+    nuisance: torch.Tensor
+    ones: torch.Tensor
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return self.X.shape[0]
+
+    @property
+    def p(self) -> int:
+        """Features."""
+        return self.X.shape[1]
+
+
+def make_design(
+    X: torch.Tensor,
+    Y: torch.Tensor,
+    *,
+    fit_intercept: bool,
+    sample_weight: torch.Tensor | None = None,
+    nuisance: torch.Tensor | None = None,
+) -> Design:
+    """Put the parts of a regression together.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n, p)
+    Y : Tensor of shape (n, t)
+    fit_intercept : bool
+    sample_weight : Tensor of shape (n,), optional
+        Not negative.
+    nuisance : Tensor of shape (n, z), optional
+
+    Raises
+    ------
+    ValueError
+        For weights that are negative or all zero, or nuisance columns that depend on each other.
+    """
+    n = len(X)
+    columns = [X.new_ones((n, 1), dtype=torch.float64)] if fit_intercept else []
+    if nuisance is not None:
+        columns.append(nuisance.to(X.device, torch.float64))
+    beside = torch.cat(columns, 1) if columns else X.new_empty((n, 0), dtype=torch.float64)
+    if beside.shape[1]:
+        scaled = beside / beside.norm(dim=0).clamp_min(torch.finfo(torch.float64).tiny)
+        rank = int(torch.linalg.matrix_rank(scaled))
+        if rank < beside.shape[1]:
+            raise ValueError(
+                "nuisance columns must be linearly independent of each other and of the "
+                f"intercept; {beside.shape[1]} columns have rank {rank}. Leave some out."
+            )
+    ones = X.new_ones(n, dtype=torch.float64)
+    if sample_weight is None:
+        return Design(X, Y, beside, ones)
+    weight = sample_weight.to(X.device, torch.float64)
+    if weight.shape != (n,) or bool((weight < 0).any()) or not bool((weight > 0).any()):
+        raise ValueError(
+            f"sample_weight must have shape ({n},), hold no negative number and not be all zero; "
+            f"got shape {tuple(weight.shape)}, the lowest {float(weight.min()):g}."
+        )
+    root = weight.sqrt()
+    sides = root.to(X.dtype)[:, None]
+    return Design(X * sides, Y * sides, beside * root[:, None], root)
+
+
+def kernel_of(X: torch.Tensor, *, scale: torch.Tensor | None = None) -> torch.Tensor:
+    """Return X X' in float64, shape (n, n), columns about their mean and divided by `scale`.
+
+    A shift of the columns changes no ridge with an intercept; without one, the columns are taken
+    as they are by the caller, who asks `cross_validate`.
+    """
+    n, p = X.shape
+    kernel = X.new_zeros((n, n), dtype=torch.float64)
+    step = max(1, _UNIT_CHUNK // n)
+    for first in range(0, p, step):
+        chunk = X[:, first : first + step].double()
+        if scale is not None:
+            chunk = chunk / scale[first : first + step]
+        kernel.addmm_(chunk, chunk.T)
+    return kernel
+
+
+def _about_mean(design: Design, has_intercept: bool) -> torch.Tensor:
+    """Return X about its mean if an intercept makes that free: digits are saved."""
+    if not has_intercept:
+        return design.X
+    weight = design.ones
+    mean = (weight @ design.X.double()) / (weight @ weight)
+    return design.X - (weight[:, None] * mean).to(design.X.dtype)
+
+
+def column_scale(design: Design, rows: torch.Tensor | None = None) -> torch.Tensor:
+    """Return the standard deviation of each feature over `rows`, beyond the nuisance; 0 -> 1."""
+    X = design.X if rows is None else design.X[rows]
+    beside = design.nuisance if rows is None else design.nuisance[rows]
+    ones = design.ones if rows is None else design.ones[rows]
+    data = X.double()
+    left = data - beside @ torch.linalg.lstsq(beside, data).solution if beside.shape[1] else data
+    variance = left.square().sum(0) / ones.square().sum()
+    size = data.square().sum(0) / ones.square().sum()
+    return torch.where(variance > 1e-26 * size, variance.sqrt(), 1.0)
+
+
+def uses_kernel(design: Design, folds: FoldPlan | None = None) -> bool:
+    """Whether the kernel of the rows is smaller than the covariance of the features."""
+    n_train = min(folds.n_train) if folds is not None else design.n
+    return design.p >= n_train
+
+
+def cross_validate(
+    design: Design,
+    folds: FoldPlan,
+    alphas: torch.Tensor,
+    *,
+    scoring: str | None = None,
+    standardize: Standardize = None,
+    fit_intercept: bool = True,
+    keep_folds: bool = False,
+    report: ProgressCallback | None = None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Score every penalty for every target.
+
+    Parameters
+    ----------
+    design : Design
+    folds : FoldPlan
+    alphas : Tensor of shape (a,), float64
+        Positive.
+    scoring : {None, "mse", "r2", "r"}
+        "mse" is negative. None is "mse".
+    standardize : {None, "fold", "global"}
+        Divide features by the standard deviation of the training rows of each fold, or of all.
+    keep_folds : bool
+    report : callable, optional
+
+    Returns
+    -------
+    mean : Tensor of shape (a, t), float64
+        Over folds; NaN where no fold has a score.
+    folds : Tensor of shape (k, a, t) or None
+    """
+    score = RIDGE_SCORES[scoring]
+    grid = [float(alpha) for alpha in alphas]
+    rows = folds.tensors(design.X.device)
+    if not uses_kernel(design, folds):
+        X = design.X
+        if standardize == "global":
+            X = (X.double() / column_scale(design)).to(X.dtype)
+        return core.cross_validate_feature_ridge(
+            X,
+            design.Y,
+            design.nuisance,
+            design.ones,
+            rows,
+            grid,
+            standardize == "fold",
+            score,
+            keep_folds,
+            report,
+        )
+    X = _about_mean(design, fit_intercept)
+    if standardize != "fold":
+        scale = column_scale(design) if standardize == "global" else None
+        return cross_validate_kernel(
+            kernel_of(X, scale=scale),
+            design,
+            folds,
+            alphas,
+            scoring=scoring,
+            keep_folds=keep_folds,
+            report=report,
+        )
+    # The scale is the fold's own, and so is the kernel.
+    every = []
+    for train, test in rows:
+        factor = core.KernelFactor(kernel_of(X, scale=column_scale(design, train)), design.nuisance)
+        mean, _ = factor.cross_validate(
+            design.Y, design.ones, [(train, test)], grid, score, False, report
+        )
+        every.append(mean)
+    stacked = torch.stack(every)
+    return stacked.nanmean(0), stacked if keep_folds else None
+
+
+def cross_validate_kernel(
+    kernel: torch.Tensor,
+    design: Design,
+    folds: FoldPlan,
+    alphas: torch.Tensor,
+    *,
+    scoring: str | None = None,
+    keep_folds: bool = False,
+    report: ProgressCallback | None = None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Like `cross_validate`, from the kernel (n, n), float64, of the weighted rows."""
+    return core.KernelFactor(kernel, design.nuisance).cross_validate(
+        design.Y,
+        design.ones,
+        folds.tensors(design.Y.device),
+        [float(alpha) for alpha in alphas],
+        RIDGE_SCORES[scoring],
+        keep_folds,
+        report,
+    )
+
+
+def leave_one_out(
+    design: Design,
+    alphas: torch.Tensor,
+    *,
+    scoring: str | None = None,
+    standardize: Standardize = None,
+    fit_intercept: bool = True,
+    report: ProgressCallback | None = None,
+) -> torch.Tensor:
+    """Score every penalty by leaving out one row at a time, predictions pooled, shape (a, t)."""
+    X = _about_mean(design, fit_intercept)
+    scale = column_scale(design) if standardize == "global" else None
+    factor = core.KernelFactor(kernel_of(X, scale=scale), design.nuisance)
+    return factor.leave_one_out(
+        design.Y,
+        design.ones,
+        [float(alpha) for alpha in alphas],
+        RIDGE_SCORES[scoring],
+        report,
+    )
+
+
+def best_alphas(
+    scores: torch.Tensor, alphas: torch.Tensor, *, per_target: bool, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Choose penalties; of those that score alike but for rounding, the largest.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (a, t), float64
+        More is better. A target without scores gets the largest penalty.
+    alphas : Tensor of shape (a,), float64
+    per_target : bool
+        Otherwise one for all, by the mean score over targets that have one.
+    dtype : torch.dtype
+        Precision that the scores come from.
+
+    Returns
+    -------
+    alpha : Tensor of shape (t,), float64
+    score : Tensor of shape (t,) or (1,), float64
+    """
+    order = alphas.argsort(descending=True)
+    ranked = scores[order.to(scores.device)]
+    if not per_target:
+        ranked = ranked.nanmean(1, keepdim=True)
+    seen = ranked.nan_to_num(nan=-torch.inf)
+    top = seen.max(0).values
+    tied = seen >= top - _TIES[dtype] * top.abs()
+    first = tied.to(torch.uint8).argmax(0)
+    chosen = alphas[order][first.to(alphas.device)]
+    score = ranked.gather(0, first[None])[0]
+    return chosen.expand(scores.shape[1]) if not per_target else chosen, score
+
+
+def solve(
+    design: Design,
+    alphas: torch.Tensor,
+    *,
+    standardize: bool = False,
+    fit_intercept: bool = True,
+) -> torch.Tensor:
+    """Return the weights of shape (p, t), one penalty of shape (t,) per target; 0 is allowed.
+
+    float64 without a penalty goes through a singular value decomposition: squaring the features
+    would lose half of the digits.
+    """
+    X = _about_mean(design, fit_intercept)
+    scale = column_scale(design) if standardize else None
+    penalty = alphas.to(X.device, torch.float64)
+    if X.dtype == torch.float64 and bool((penalty == 0).any()):
+        return _solve_by_svd(X, design, penalty, scale)
+    if not uses_kernel(design):
+        return core.solve_feature_ridge(
+            design.X, design.Y, design.nuisance, design.ones, penalty, standardize
+        )
+    factor = core.KernelFactor(kernel_of(X, scale=scale), design.nuisance)
+    dual = factor.solve(design.Y, penalty)
+    weights = X.T @ dual
+    return weights if scale is None else (weights / scale.square()[:, None]).to(X.dtype)
+
+
+def _solve_by_svd(
+    X: torch.Tensor, design: Design, penalty: torch.Tensor, scale: torch.Tensor | None
+) -> torch.Tensor:
+    beside = design.nuisance
+    data = X if scale is None else X / scale
+    targets = design.Y
+    if beside.shape[1]:
+        data = data - beside @ torch.linalg.lstsq(beside, data).solution
+        targets = targets - beside @ torch.linalg.lstsq(beside, targets).solution
+    u, s, vt = torch.linalg.svd(data, full_matrices=False)
+    kept = s > max(X.shape) * torch.finfo(X.dtype).eps * s[0] if len(s) else s > 0
+    u, s, vt = u[:, kept], s[kept, None], vt[kept]
+    weights: torch.Tensor = vt.T @ ((u.T @ targets) * s / (s.square() + penalty))
+    return weights if scale is None else weights / scale[:, None]
