@@ -414,3 +414,26 @@ def solve_feature_ridge(
     alphas: torch.Tensor,  # (n_target,) float64
     standardize: bool,
 ) -> torch.Tensor: ...  # (p, n_target)
+
+# Univariate mapping.
+
+class UnitSelection(Enum):
+    non_nested = 0
+    training_score = 1
+    inner_folds = 2
+
+def cross_validate_units(
+    features: torch.Tensor,  # (n_stim, n_feat) float32 or float64
+    responses: torch.Tensor,  # (n_stim, n_vox), dtype and device of the features
+    folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows on the CPU
+    score: FoldScore,  # not mse
+    selection: UnitSelection,
+    keep_means: bool,
+    fused: bool,
+    progress: _Progress,
+) -> tuple[
+    torch.Tensor,  # (n_vox,) int64 best unit; -1 where nothing has a score
+    torch.Tensor,  # (n_fold, n_vox) int64 units of each fold
+    torch.Tensor,  # (n_fold, n_vox) float64 their scores
+    torch.Tensor | None,  # (n_feat, n_vox) every unit's mean score
+]: ...

@@ -18,5 +18,6 @@ void bind_ridge(pybind11::module_& m);
 void bind_rsa(pybind11::module_& m);
 void bind_simplex(pybind11::module_& m);
 void bind_sink(pybind11::module_& m);
+void bind_univariate(pybind11::module_& m);
 
 }  // namespace dnnbrain::bindings

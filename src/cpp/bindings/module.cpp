@@ -17,4 +17,5 @@ PYBIND11_MODULE(_core, m) {
   dnnbrain::bindings::bind_held_out(m);
   dnnbrain::bindings::bind_simplex(m);
   dnnbrain::bindings::bind_sink(m);
+  dnnbrain::bindings::bind_univariate(m);
 }

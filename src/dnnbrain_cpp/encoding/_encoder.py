@@ -15,8 +15,7 @@ from dnnbrain_cpp.encoding._routes import Route, choose_route
 from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.encoding._scoring import FOLD_AVERAGES, SCORINGS, score_columns
 from dnnbrain_cpp.encoding._targets import Targets, TargetsLike, read_targets
-from dnnbrain_cpp.encoding._warnings import warn_caller
-from dnnbrain_cpp.exceptions import ConstantTargetWarning
+from dnnbrain_cpp.encoding._warnings import warn_of_constant_targets
 from dnnbrain_cpp.linear import FoldPlan
 
 __all__ = ["Encoder", "held_out"]
@@ -126,7 +125,7 @@ class Encoder:
                         pooled=pooled,
                         report=report,
                     )
-        _warn_of_constant_targets(next(iter(scores.values())))
+        warn_of_constant_targets(next(iter(scores.values())))
         return Scores(
             scores,
             scoring=self.scoring,
@@ -168,14 +167,3 @@ def held_out(parts: list[NDArray[Any]], folds: FoldPlan, responses: NDArray[Any]
     total[count == 0] = np.nan
     total /= np.maximum(count, 1)[:, None]
     return total.astype(responses.dtype)
-
-
-def _warn_of_constant_targets(scores: NDArray[np.float64]) -> None:
-    undefined = np.isnan(scores)
-    if undefined.any():
-        warn_caller(
-            f"{int(undefined.any(0).sum())} of {scores.shape[1]} targets are constant in the "
-            f"held-out stimuli of some fold ({int(undefined.all(0).sum())} in all); their scores "
-            "there are NaN.",
-            ConstantTargetWarning,
-        )
