@@ -18,6 +18,9 @@ TOLERANCES: dict[str, float] = {
     # Mean of 60 sample correlations over 2000 cases: standard error at most 1 / sqrt(60 * 2000),
     # and least squares with 5 predictors raises each by less than 0.005 when r is 0.3 or more.
     "mean_of_60_correlations": 0.015,
+    # Mean over 40 targets of the mean of five null correlations over 12 cases: twice the standard
+    # error 1 / sqrt(40 * 5 * 11) of targets that share no units.
+    "mean_of_40_null_correlations": 0.045,
     # Kendall's tau of RDMs whose features were rounded to fp32 in two ways: some of the 38,000
     # pairs of dissimilarities lie closer than that and change places.
     "tau_of_fp32_features": 1e-4,

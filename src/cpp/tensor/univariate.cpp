@@ -10,6 +10,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mean.h>
+#include <ATen/ops/median.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/sum.h>
@@ -19,6 +20,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/tensor/univariate_tile.hpp"
@@ -178,7 +180,9 @@ LineMoments line_moments(const at::Tensor& columns, const LinePlan& plan) {
     varies.push_back((part != part[0]).any(0));
     first += rows.numel();
   }
-  out.part_mean = at::stack(mean);
+  const at::Tensor part_mean = at::stack(mean);
+  // Sums of squares are about the part in the middle, so that one far off costs the others nothing.
+  out.part_mean = part_mean - std::get<0>(part_mean.median(0));
   const at::Tensor part_sq = at::stack(sq);
   const at::Tensor part_first = at::stack(first_value);
   const at::Tensor part_varies = at::stack(varies);

@@ -25,6 +25,7 @@ from dnnbrain_cpp.encoding._resample import (
 from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.encoding._scoring import FOLD_AVERAGES, SCORINGS
 from dnnbrain_cpp.encoding._stack import Stacked, simplex_weights, stack
+from dnnbrain_cpp.encoding._univariate import UnivariateScores, univariate
 
 __all__ = [
     "CEILINGS",
@@ -42,6 +43,7 @@ __all__ = [
     "Probe",
     "Scores",
     "Stacked",
+    "UnivariateScores",
     "VariancePartition",
     "bootstrap_ci",
     "compare_models",
@@ -53,5 +55,6 @@ __all__ = [
     "probe",
     "simplex_weights",
     "stack",
+    "univariate",
     "variance_partition",
 ]

@@ -33,8 +33,8 @@ struct LinePlan {
   Index inner_set(Index fold, Index part) const { return n_fold * (fold + 1) + 1 + part; }
 };
 
-/// What is known of some columns, units or targets, alone. Fp64 unless said; means are about the
-/// column's mean over all rows.
+/// What is known of some columns, units or targets, alone. Fp64 unless said; means are about a
+/// value of the column's own.
 struct LineMoments {
   at::Tensor rows;        // (sum of part sizes, n_col) data's dtype; parts about their own means
   at::Tensor part_mean;   // (n_part, n_col)
