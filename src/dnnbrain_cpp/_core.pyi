@@ -377,6 +377,15 @@ def feature_fold_components(
     whiten: bool,
     standardize: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]: ...  # (n_train, n_comp), (n_test, n_comp) float64
+def gram_fold_kernels(
+    gram: torch.Tensor,  # (n_stim, n_stim) float64
+    fold: tuple[torch.Tensor, torch.Tensor],  # (train, test) int64 rows
+) -> tuple[torch.Tensor, torch.Tensor]: ...  # (n_train, n_train), (n_test, n_train) float64
+def feature_fold_kernels(
+    features: torch.Tensor,  # (n_stim, n_feat) float32 or float64
+    fold: tuple[torch.Tensor, torch.Tensor],  # (train, test) int64 rows
+    standardize: bool,
+) -> tuple[torch.Tensor, torch.Tensor]: ...  # (n_train, n_train), (n_test, n_train) float64
 def score_fold_maps(
     maps: Sequence[_FoldMap],
     responses: torch.Tensor,  # (n_stim, n_vox) float32 or float64

@@ -137,6 +137,26 @@ void bind_fold_map(py::module_& m) {
       py::arg("n_comp"),
       py::arg("whiten"),
       py::arg("standardize"));
+  m.def(
+      "gram_fold_kernels",
+      [](const at::Tensor& gram, const Rows& fold) {
+        const py::gil_scoped_release no_gil;
+        FoldKernels kernels = gram_fold_kernels(gram, {fold.first, fold.second});
+        return std::pair(std::move(kernels.train), std::move(kernels.test));
+      },
+      py::arg("gram"),
+      py::arg("fold"));
+  m.def(
+      "feature_fold_kernels",
+      [](const at::Tensor& features, const Rows& fold, bool standardize) {
+        const py::gil_scoped_release no_gil;
+        FoldKernels kernels =
+            feature_fold_kernels(features, {fold.first, fold.second}, standardize);
+        return std::pair(std::move(kernels.train), std::move(kernels.test));
+      },
+      py::arg("features"),
+      py::arg("fold"),
+      py::arg("standardize"));
   m.def("score_fold_maps",
         &score,
         py::arg("maps"),

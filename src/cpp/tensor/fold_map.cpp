@@ -422,6 +422,20 @@ FoldComponents feature_fold_components(const at::Tensor& features,
   return dual_components(centred_gram_of_columns(features, fold, options.standardize), options);
 }
 
+FoldKernels gram_fold_kernels(const at::Tensor& gram, const Fold& fold) {
+  const at::NoGradGuard no_grad;
+  check_gram(gram, fold, {});
+  const CentredGram centred = centred_gram(gram, fold);
+  return {centred.train, centred.test};
+}
+
+FoldKernels feature_fold_kernels(const at::Tensor& features, const Fold& fold, bool standardize) {
+  const at::NoGradGuard no_grad;
+  check_features(features, fold, {});
+  const CentredGram centred = centred_gram_of_columns(features, fold, standardize);
+  return {centred.train, centred.test};
+}
+
 at::Tensor score_fold_maps(const std::vector<FoldMap>& maps,
                            const at::Tensor& responses,
                            const std::vector<Fold>& folds,

@@ -10,6 +10,7 @@ from dnnbrain_cpp.encoding._layers import LayerData
 from dnnbrain_cpp.encoding._routes._base import Route
 from dnnbrain_cpp.encoding._routes._maps import MapRoute
 from dnnbrain_cpp.encoding._routes._recognise import NotNative, Steps, read_steps
+from dnnbrain_cpp.encoding._routes._ridge_search import read_search
 from dnnbrain_cpp.encoding._routes._sklearn import SklearnRoute
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
@@ -41,13 +42,15 @@ def choose_route(estimator: Any, layer: LayerData, folds: FoldPlan, *, name: str
     if estimator is None:
         return MapRoute(default_components(n_train, n_feat), is_default=True)
     _check_regressor(estimator)
+    steps = Steps(estimator)
+    route: Route
     try:
         steps = read_steps(estimator)
         check_components(steps, n_train, n_feat, name)
         route = _native_route(steps)
     except NotNative as why:
         route = SklearnRoute(estimator, str(why))
-    if isinstance(layer, Gram) and not (isinstance(route, MapRoute) and not route.standardize):
+    if isinstance(layer, Gram) and (not route.native or steps.standardize):
         raise TypeError(
             f"{estimator!r} needs the features themselves; layer {name!r} is a Gram matrix. "
             "Extract with reduce='keep' or 'mean', or use PCA and LinearRegression."
@@ -75,7 +78,7 @@ def _native_route(steps: Steps) -> Route:
             raise NotNative("native ridge takes one alpha for all targets")
         alpha = float(last.alpha)
     else:
-        raise NotNative(f"no native route for {type(last).__name__}")
+        return read_search(steps)
     if not last.fit_intercept:
         raise NotNative("native regression has an intercept, and this has fit_intercept=False")
     if last.positive:

@@ -71,6 +71,19 @@ FoldComponents feature_fold_components(const at::Tensor& features,  // (n_stim, 
                                        const Fold& fold,
                                        const MapOptions& options);
 
+/// Inner products of a fold's rows about the training mean.
+struct FoldKernels {
+  at::Tensor train;  // (n_train, n_train) fp64
+  at::Tensor test;   // (n_test, n_train) fp64
+};
+
+FoldKernels gram_fold_kernels(const at::Tensor& gram,  // (n_stim, n_stim) fp64, about any point
+                              const Fold& fold);
+
+FoldKernels feature_fold_kernels(const at::Tensor& features,  // (n_stim, n_feat) fp32 or fp64
+                                 const Fold& fold,
+                                 bool standardize);
+
 /// Of one target in the held-out rows. A target that does not vary there has no r, R2 or explained
 /// variance: NaN. A prediction that does not vary has r = 0.
 enum class FoldScore {
