@@ -1,9 +1,11 @@
 #include "dnnbrain/tensor/kernel_ridge.hpp"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cholesky_inverse.h>
 #include <ATen/ops/cholesky_solve.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
@@ -84,6 +86,43 @@ struct FoldOperators {
   at::Tensor ones;          // (n_test,)
 };
 
+/// Rows of a fold, as the operators of every penalty need them.
+struct FoldRows {
+  at::Tensor others;     // W_others (n_other, n - z)
+  at::Tensor place;      // (n_test,) of the held-out among the others
+  at::Tensor train;      // W_train' (n - z, n_train) in the responses' dtype
+  at::Tensor through_z;  // W_others' Z_others (n - z, z)
+  at::Tensor fit;        // Z_train^+ (z, n_train)
+  double largest = 0;    // eigenvalue
+};
+
+/// The operator of one penalty, (n_test, n_train).
+at::Tensor fold_operator(const FoldRows& rows, const at::Tensor& values, double alpha) {
+  const at::Tensor inverse = (values + alpha).reciprocal();
+  const at::Tensor residual = rows.others * (alpha * inverse);
+  const at::Tensor left = at::mm(residual, rows.others.t());
+  const auto [lower, failed] = at::linalg_cholesky_ex(left);
+  if (failed.item<int>() != 0) {
+    throw NumericalError(message("alpha = ",
+                                 alpha,
+                                 " is below the rounding of the kernel: the held-out block of a "
+                                 "fold has no inverse. Use larger alphas."));
+  }
+  // H + R is the projection off Z, which takes both terms to nothing: either filter will do, and
+  // the one that is not close to that projection keeps its digits.
+  const at::Tensor filtered =
+      alpha < rows.largest ? residual.neg_() : rows.others * (values * inverse);
+  // R_SS^-1 W_S r is no longer than R_SS^-1/2: it may be rounded to the responses' dtype before the
+  // long product. Where it will be, the faster explicit inverse is exact enough.
+  const bool rounds = rows.train.scalar_type() != at::kDouble;
+  const at::Tensor reach =
+      rounds ? at::mm(at::cholesky_inverse(lower).index_select(0, rows.place), filtered)
+             : at::cholesky_solve(filtered, lower).index_select(0, rows.place);
+  at::Tensor operators = at::mm(reach.to(rows.train.scalar_type()), rows.train);
+  if (rows.fit.size(0) > 0) operators += at::mm(at::mm(reach, rows.through_z), rows.fit);
+  return operators;
+}
+
 FoldOperators fold_operators(const KernelFactor& factor,
                              const at::Tensor& ones,
                              const Fold& fold,
@@ -92,41 +131,36 @@ FoldOperators fold_operators(const KernelFactor& factor,
                              at::ScalarType dtype) {
   FoldOperators out;
   out.rows = split_rows(fold, factor.vectors.size(0));
-  const Split& rows = out.rows;
-  const at::Tensor z_train = factor.nuisance.index_select(0, rows.train);
-  const at::Tensor z_other = factor.nuisance.index_select(0, rows.others);
-  const at::Tensor fit = factor.nuisance.size(1) > 0 ? at::linalg_pinv(z_train) : z_train.t();
-  const at::Tensor w_other = factor.vectors.index_select(0, rows.others);
-  const at::Tensor w_train = factor.vectors.index_select(0, rows.train);
-  const Index n_test = rows.test.size(0);
-  const Index n_train = rows.train.size(0);
-  const double largest = factor.values[factor.values.size(0) - 1].item<double>();
+  const at::Tensor z_train = factor.nuisance.index_select(0, out.rows.train);
+  const at::Tensor z_other = factor.nuisance.index_select(0, out.rows.others);
+  FoldRows rows;
+  rows.others = factor.vectors.index_select(0, out.rows.others);
+  rows.place = out.rows.place;
+  rows.train = factor.vectors.index_select(0, out.rows.train).to(dtype).t();
+  rows.through_z = at::mm(rows.others.t(), z_other);
+  rows.fit = factor.nuisance.size(1) > 0 ? at::linalg_pinv(z_train) : z_train.t();
+  rows.largest = factor.values[factor.values.size(0) - 1].item<double>();
+
+  const Index n_test = out.rows.test.size(0);
+  const Index n_member = skeleton.n_member();
   out.beyond =
-      at::empty({skeleton.n_member() * n_test, n_train}, factor.vectors.options().dtype(dtype));
-  for (Index j = 0; j < skeleton.n_member(); ++j) {
-    const double alpha =
-        alphas[static_cast<std::size_t>(skeleton.members[static_cast<std::size_t>(j)])];
-    const at::Tensor inverse = (factor.values + alpha).reciprocal();
-    const at::Tensor residual = w_other * (alpha * inverse);
-    const at::Tensor left = at::mm(residual, w_other.t());
-    // H + R is the projection off Z, which takes both terms to nothing: either filter will do, and
-    // the one that is not close to that projection keeps its digits.
-    const at::Tensor filtered = alpha < largest ? -residual : w_other * (factor.values * inverse);
-    at::Tensor right = at::mm(filtered, w_train.t());
-    if (fit.size(0) > 0) right += at::mm(at::mm(filtered, at::mm(w_other.t(), z_other)), fit);
-    const auto [lower, failed] = at::linalg_cholesky_ex(left);
-    if (failed.item<int>() != 0) {
-      throw NumericalError(message("alpha = ",
-                                   alpha,
-                                   " is below the rounding of the kernel: the held-out block of a "
-                                   "fold has no inverse. Use larger alphas."));
+      at::empty({n_member * n_test, rows.train.size(1)}, factor.vectors.options().dtype(dtype));
+  const auto operators_of = [&](Index begin, Index end) {
+    const at::NoGradGuard no_grad;
+    for (Index j = begin; j < end; ++j) {
+      const Index member = skeleton.members[static_cast<std::size_t>(j)];
+      out.beyond.narrow(0, j * n_test, n_test)
+          .copy_(fold_operator(rows, factor.values, alphas[static_cast<std::size_t>(member)]));
     }
-    const at::Tensor operators = at::cholesky_solve(right, lower);
-    out.beyond.narrow(0, j * n_test, n_test).copy_(operators.index_select(0, rows.place));
+  };
+  if (factor.vectors.is_cpu()) {
+    at::parallel_for(0, n_member, 1, operators_of);
+  } else {
+    operators_of(0, n_member);
   }
-  out.nuisance = factor.nuisance.index_select(0, rows.test).to(dtype);
-  out.nuisance_fit = fit.to(dtype);
-  out.ones = ones.index_select(0, rows.test).to(dtype);
+  out.nuisance = factor.nuisance.index_select(0, out.rows.test).to(dtype);
+  out.nuisance_fit = rows.fit.to(dtype);
+  out.ones = ones.index_select(0, out.rows.test).to(dtype);
   return out;
 }
 
