@@ -109,7 +109,7 @@ def permutation_test(
     folds: ArrayLike | None = None,
     blocks: ArrayLike | int | None = None,
     scheme: str = "permute",
-    min_shift: int = 1,
+    min_shift: int = 0,
     scoring: str = "r",
     alternative: str = "greater",
     n_perm: int = 10_000,
@@ -143,8 +143,9 @@ def permutation_test(
         block is a time series, such as a run, rotated by a shift of its own. ``"sign"``: the
         centred responses of a block change sign or not, which asks for a symmetric distribution.
     min_shift : int
-        With ``"circular"``, shifts are from `min_shift` to the length less `min_shift`; take what
-        the autocorrelation spans.
+        With ``"circular"``, shifts are from `min_shift` to the length less `min_shift`. All
+        rotations, none of them included, make an exact test of series without ends; leaving small
+        shifts out makes it the more liberal the shorter the series.
     scoring : {"r", "r2"}
         Pearson correlation or coefficient of determination.
     alternative : {"greater", "less", "two-sided"}
