@@ -16,6 +16,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from dnnbrain_cpp._native import core
 from dnnbrain_cpp.encoding import SCORINGS, encode
+from dnnbrain_cpp.exceptions import Cancelled
 from dnnbrain_cpp.features import Gram
 from oracle.encoding import refit
 from tolerances import TOLERANCES
@@ -92,6 +93,8 @@ def test_predictions_are_those_of_the_folds(name: str) -> None:
     close(scores.scores["features"], plain.scores["features"])
     with pytest.raises(AttributeError, match="return_predictions=True"):
         _ = plain.predictions
+    with pytest.raises(Cancelled):
+        encode(x, y, return_predictions=True, progress=lambda done, total: False)
 
 
 @pytest.mark.parametrize("estimator", [LinearRegression(), Lasso(0.1, random_state=0)])

@@ -12,6 +12,7 @@ from dnnbrain_cpp._progress import Progress, progress_callback
 from dnnbrain_cpp._validate import check_choice
 from dnnbrain_cpp.encoding._layers import LayerData, Part, Sources, read_layers
 from dnnbrain_cpp.encoding._routes import Route, choose_route
+from dnnbrain_cpp.encoding._routes._base import tell
 from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.encoding._scoring import FOLD_AVERAGES, SCORINGS, score_columns
 from dnnbrain_cpp.encoding._targets import Targets, TargetsLike, read_targets
@@ -111,7 +112,10 @@ class Encoder:
         for part, layer, route in chosen:
             with progress_callback(progress, f"encoding from {part.name}") as report:
                 if self.return_predictions:
-                    parts = list(route.predictions(layer, targets.data, folds))
+                    parts: list[NDArray[Any]] = []
+                    for predicted in route.predictions(layer, targets.data, folds):
+                        parts.append(predicted)
+                        tell(report, len(parts), len(folds))
                     scores[part.name] = score_parts(
                         parts, targets.data, folds, scoring=self.scoring, pooled=pooled
                     )

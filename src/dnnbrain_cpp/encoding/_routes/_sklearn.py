@@ -37,6 +37,10 @@ class SklearnRoute(Route):
     def note(self) -> str:
         """What ran, and why so."""
         each = "" if _takes_several_targets(self.estimator) else ", one model per target"
+        if type(self.estimator).__module__.startswith("dnnbrain_cpp."):
+            return (
+                f"dnnbrain_cpp: {describe(self.estimator)} as it is{each}; refitted in every fold"
+            )
         return f"scikit-learn: {describe(self.estimator)} as it is{each}; {self.why}"
 
     def predictions(
