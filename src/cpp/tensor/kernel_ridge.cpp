@@ -1,6 +1,5 @@
 #include "dnnbrain/tensor/kernel_ridge.hpp"
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/abs.h>
@@ -25,6 +24,7 @@
 
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/tensor/target_tiles.hpp"
+#include "dnnbrain/tensor/tasks.hpp"
 
 namespace dnnbrain {
 
@@ -145,19 +145,11 @@ FoldOperators fold_operators(const KernelFactor& factor,
   const Index n_member = skeleton.n_member();
   out.beyond =
       at::empty({n_member * n_test, rows.train.size(1)}, factor.vectors.options().dtype(dtype));
-  const auto operators_of = [&](Index begin, Index end) {
-    const at::NoGradGuard no_grad;
-    for (Index j = begin; j < end; ++j) {
-      const Index member = skeleton.members[static_cast<std::size_t>(j)];
-      out.beyond.narrow(0, j * n_test, n_test)
-          .copy_(fold_operator(rows, factor.values, alphas[static_cast<std::size_t>(member)]));
-    }
-  };
-  if (factor.vectors.is_cpu()) {
-    at::parallel_for(0, n_member, 1, operators_of);
-  } else {
-    operators_of(0, n_member);
-  }
+  for_each_task(n_member, factor.vectors.is_cpu(), [&](Index j) {
+    const Index member = skeleton.members[static_cast<std::size_t>(j)];
+    out.beyond.narrow(0, j * n_test, n_test)
+        .copy_(fold_operator(rows, factor.values, alphas[static_cast<std::size_t>(member)]));
+  });
   out.nuisance = factor.nuisance.index_select(0, out.rows.test).to(dtype);
   out.nuisance_fit = rows.fit.to(dtype);
   out.ones = ones.index_select(0, out.rows.test).to(dtype);
