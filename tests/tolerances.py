@@ -11,6 +11,9 @@ TOLERANCES: dict[str, float] = {
     "fp64_factor": 1e-8,
     # fp64 scores (correlations) computed by two algebraically equal routes.
     "fp64_score": 1e-10,
+    # PLS weights after a power iteration that stopped at a change of 1e-12: what is left of it is
+    # larger by 1 / (1 - ratio of eigenvalues), and adds up over components.
+    "pls_converged": 1e-8,
     # One fp32 reduction of up to 1e6 terms, relative to the result's norm.
     "fp32_reduction": 1e-5,
     # fp32 forward pass with another batch size or memory format: convolution kernels may differ.

@@ -446,3 +446,70 @@ def cross_validate_units(
     torch.Tensor,  # (n_fold, n_vox) float64 their scores
     torch.Tensor | None,  # (n_feat, n_vox) every unit's mean score
 ]: ...
+
+# Partial least squares.
+
+class PlsAlgorithm(Enum):
+    nipals = 0
+    exact = 1
+
+class PlsOptions:
+    def __init__(
+        self,
+        n_comp: int,
+        scale: bool,
+        algorithm: PlsAlgorithm,
+        max_iter: int,
+        tol: float,
+    ) -> None: ...
+
+class PlsModel:
+    @property
+    def x_mean(self) -> torch.Tensor: ...  # (p,) float64, as are the others
+    @property
+    def x_std(self) -> torch.Tensor: ...  # (p,)
+    @property
+    def y_mean(self) -> torch.Tensor: ...  # (t,)
+    @property
+    def y_std(self) -> torch.Tensor: ...  # (t,)
+    @property
+    def x_weights(self) -> torch.Tensor: ...  # (p, n_found)
+    @property
+    def x_loadings(self) -> torch.Tensor: ...  # (p, n_found)
+    @property
+    def y_loadings(self) -> torch.Tensor: ...  # (t, n_found)
+    @property
+    def x_scores(self) -> torch.Tensor: ...  # (n, n_found)
+    @property
+    def y_scores(self) -> torch.Tensor: ...  # (n, n_found)
+    @property
+    def n_iter(self) -> list[int]: ...  # n_found of them
+
+class PlsHeldOut:
+    @property
+    def scores(self) -> torch.Tensor: ...  # (n_count, n_fold, t) float64
+    @property
+    def predictions(self) -> list[torch.Tensor]: ...  # each (n_test, t), dtype of the responses
+    @property
+    def n_found(self) -> torch.Tensor: ...  # (n_fold,) int64
+    @property
+    def n_iter(self) -> torch.Tensor: ...  # (n_fold, n_comp) int64
+
+def fit_pls(
+    features: torch.Tensor,  # (n, p) float32 or float64
+    responses: torch.Tensor,  # (n, t) float32 or float64
+    options: PlsOptions,
+    progress: _Progress,
+) -> PlsModel: ...
+def cross_validate_pls(
+    data: torch.Tensor,  # (n, p) float32 or float64; (n, n) float64 where is_gram
+    is_gram: bool,
+    responses: torch.Tensor,  # (n, t) float32 or float64
+    folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows
+    options: PlsOptions,
+    counts: Sequence[int],  # ascending, the last is options.n_comp
+    score: Score,
+    predictions: bool,
+    max_bytes: int,
+    progress: _Progress,
+) -> PlsHeldOut: ...

@@ -12,6 +12,7 @@ void bind_frac_ridge(pybind11::module_& m);
 void bind_held_out(pybind11::module_& m);
 void bind_pca(pybind11::module_& m);
 void bind_pcr(pybind11::module_& m);
+void bind_pls(pybind11::module_& m);
 void bind_projection(pybind11::module_& m);
 void bind_random(pybind11::module_& m);
 void bind_ridge(pybind11::module_& m);

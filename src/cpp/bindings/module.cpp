@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, m) {
   dnnbrain::bindings::bind_frac_ridge(m);
   dnnbrain::bindings::bind_pca(m);
   dnnbrain::bindings::bind_pcr(m);
+  dnnbrain::bindings::bind_pls(m);
   dnnbrain::bindings::bind_projection(m);
   dnnbrain::bindings::bind_random(m);
   dnnbrain::bindings::bind_ridge(m);

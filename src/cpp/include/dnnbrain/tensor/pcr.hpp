@@ -33,11 +33,10 @@
 
 #include "dnnbrain/core/monitor.hpp"
 #include "dnnbrain/core/types.hpp"
+#include "dnnbrain/tensor/column_scores.hpp"
 #include "dnnbrain/tensor/fold.hpp"
 
 namespace dnnbrain {
-
-enum class Score { kPearson, kR2 };
 
 /// Every count with every penalty.
 struct PcrGrid {
