@@ -32,8 +32,12 @@ def test_the_check_can_fail() -> None:
 
 def test_the_public_modules_load_their_peers_only_when_called() -> None:
     names = [n for n in dnnbrain_cpp.__all__ if n != "__version__"]
-    statement = f"import dnnbrain_cpp\nfor n in {names}: getattr(dnnbrain_cpp, n)"
-    assert _loaded_after(statement, ONLY_WHEN_CALLED) == []
+    # Estimators are scikit-learn's kind by inheritance, here and in what stands on them.
+    linear = {"linear", "encoding", "comparison"}
+    rest = [n for n in names if n not in linear]
+    statement = "import dnnbrain_cpp\nfor n in {}: getattr(dnnbrain_cpp, n)"
+    assert _loaded_after(statement.format(rest), ONLY_WHEN_CALLED) == []
+    assert set(_loaded_after(statement.format(names), ONLY_WHEN_CALLED)) <= {"sklearn", "scipy"}
 
 
 def test_every_public_name_resolves() -> None:

@@ -9,6 +9,7 @@ from dnnbrain_cpp.linear._frac_ridge import FracRidge, FracRidgeCV
 from dnnbrain_cpp.linear._incremental_pca import IncrementalPCA
 from dnnbrain_cpp.linear._kernel_ridge import KernelRidgeCV
 from dnnbrain_cpp.linear._pca import PCA
+from dnnbrain_cpp.linear._plan import RidgePlan, plan
 from dnnbrain_cpp.linear._pls import PLSRegression
 from dnnbrain_cpp.linear._ridge import Ridge, RidgeCV
 from dnnbrain_cpp.linear._sparse import ElasticNetCV, LassoCV
@@ -27,6 +28,8 @@ __all__ = [
     "PLSRegression",
     "Ridge",
     "RidgeCV",
+    "RidgePlan",
     "draw_band_weights",
+    "plan",
     "solve_banded_ridge",
 ]

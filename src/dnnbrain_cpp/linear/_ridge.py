@@ -15,6 +15,7 @@ from dnnbrain_cpp._validate import check_choice
 from dnnbrain_cpp.linear import _ridge_solvers as solvers
 from dnnbrain_cpp.linear._estimator import TensorMixin
 from dnnbrain_cpp.linear._folds import FoldPlan
+from dnnbrain_cpp.linear._plan import plan_ridge
 from dnnbrain_cpp.linear._target_scores import r2_average
 
 __all__ = ["Ridge", "RidgeCV", "check_alphas"]
@@ -200,6 +201,9 @@ class RidgeCV(_RidgeBase):
         Divide features by the standard deviation of each fold's training rows, or once by that of
         all rows, which lets held-out rows have a say in the scale.
     store_cv_results : bool, default=False
+    budget_bytes : int, optional
+        Memory that may be taken beyond the data and the result; by default half of what is free.
+        Where it is short, folds or alphas go in blocks.
     progress : bool or callable, default=False
 
     Attributes
@@ -213,6 +217,8 @@ class RidgeCV(_RidgeBase):
         Only with nuisance regressors.
     cv_results_ : ndarray or Tensor of shape (k, a, t), float64
         If asked for; (1, a, t) for "loo".
+    plan_ : RidgePlan
+        What was done, and what it took; see `plan`.
     n_features_in_ : int
 
     Notes
@@ -244,6 +250,7 @@ class RidgeCV(_RidgeBase):
         scoring: str | None = None,
         standardize: Literal["fold", "global"] | None = None,
         store_cv_results: bool = False,
+        budget_bytes: int | None = None,
         progress: Progress = False,
     ) -> None:
         self.alphas = alphas
@@ -253,6 +260,7 @@ class RidgeCV(_RidgeBase):
         self.scoring = scoring
         self.standardize = standardize
         self.store_cv_results = store_cv_results
+        self.budget_bytes = budget_bytes
         self.progress = progress
 
     def fit(
@@ -283,6 +291,8 @@ class RidgeCV(_RidgeBase):
 
         Raises
         ------
+        MemoryError
+            If the least that works is more than the budget; nothing has run then.
         ValueError
             For NaN, unequal lengths, impossible folds, alphas that are not positive, or nuisance
             columns that a training fold cannot tell apart.
@@ -310,6 +320,17 @@ class RidgeCV(_RidgeBase):
     ) -> torch.Tensor:
         loo = isinstance(self.cv, str) and self.cv == "loo"
         folds = FoldPlan.make(self.cv, n_stim=design.n, groups=groups, min_test=1 if loo else 2)
+        self.plan_ = plan_ridge(
+            design.n,
+            design.p,
+            design.Y.shape[1],
+            n_alpha=len(alphas),
+            n_fold=len(folds),
+            n_train=min(folds.n_train),
+            n_test=max(folds.n_test),
+            dtype=str(design.X.dtype).removeprefix("torch."),
+            budget_bytes=self.budget_bytes,
+        )
         every: torch.Tensor | None
         with progress_callback(self.progress, "choosing alpha") as report:
             if loo and self.standardize != "fold":
@@ -331,6 +352,7 @@ class RidgeCV(_RidgeBase):
                     standardize=self.standardize,
                     fit_intercept=self.fit_intercept,
                     keep_folds=self.store_cv_results,
+                    run_plan=self.plan_,
                     report=report,
                 )
         if self.store_cv_results and every is not None:

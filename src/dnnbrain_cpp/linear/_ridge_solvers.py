@@ -6,6 +6,7 @@ fold anew. Work goes through the features or through the kernel, whichever is sm
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,13 +15,13 @@ import torch
 from dnnbrain_cpp._native import core
 from dnnbrain_cpp._progress import ProgressCallback
 from dnnbrain_cpp.linear._folds import FoldPlan
+from dnnbrain_cpp.linear._plan import RidgePlan
 
 __all__ = [
     "RIDGE_SCORES",
     "Design",
     "best_alphas",
     "cross_validate",
-    "cross_validate_kernel",
     "leave_one_out",
     "make_design",
     "solve",
@@ -177,6 +178,7 @@ def cross_validate(
     standardize: Standardize = None,
     fit_intercept: bool = True,
     keep_folds: bool = False,
+    run_plan: RidgePlan | None = None,
     report: ProgressCallback | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Score every penalty for every target.
@@ -192,7 +194,10 @@ def cross_validate(
     standardize : {None, "fold", "global"}
         Divide features by the standard deviation of the training rows of each fold, or of all.
     keep_folds : bool
+    run_plan : RidgePlan, optional
+        How many folds or penalties to hold at a time; all by default.
     report : callable, optional
+        Of each block of folds or penalties in turn.
 
     Returns
     -------
@@ -200,69 +205,67 @@ def cross_validate(
         Over folds; NaN where no fold has a score.
     folds : Tensor of shape (k, a, t) or None
     """
-    score = RIDGE_SCORES[scoring]
-    grid = [float(alpha) for alpha in alphas]
     rows = folds.tensors(design.X.device)
     if not uses_kernel(design, folds):
         X = design.X
         if standardize == "global":
             X = (X.double() / column_scale(design)).to(X.dtype)
-        return core.cross_validate_feature_ridge(
-            X,
-            design.Y,
-            design.nuisance,
-            design.ones,
-            rows,
-            grid,
-            standardize == "fold",
-            score,
-            keep_folds,
-            report,
-        )
+        block = len(rows) if run_plan is None else run_plan.fold_block
+        parts = [
+            core.cross_validate_feature_ridge(
+                X,
+                design.Y,
+                design.nuisance,
+                design.ones,
+                rows[first : first + block],
+                [float(alpha) for alpha in alphas],
+                standardize == "fold",
+                RIDGE_SCORES[scoring],
+                keep_folds or block < len(rows),
+                report,
+            )
+            for first in range(0, len(rows), block)
+        ]
+        return parts[0] if len(parts) == 1 else _join_folds([part[1] for part in parts], keep_folds)
     X = _about_mean(design, fit_intercept)
+    block = len(alphas) if run_plan is None else run_plan.alpha_block
+
+    def score_kernel(
+        kernel: torch.Tensor, some: list[tuple[torch.Tensor, torch.Tensor]], *, keep: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        factor = core.KernelFactor(kernel, design.nuisance)
+        parts = [
+            factor.cross_validate(
+                design.Y,
+                design.ones,
+                some,
+                [float(alpha) for alpha in alphas[first : first + block]],
+                RIDGE_SCORES[scoring],
+                keep,
+                report,
+            )
+            for first in range(0, len(alphas), block)
+        ]
+        every = [part[1] for part in parts if part[1] is not None]
+        return torch.cat([part[0] for part in parts]), torch.cat(every, 1) if every else None
+
     if standardize != "fold":
         scale = column_scale(design) if standardize == "global" else None
-        return cross_validate_kernel(
-            kernel_of(X, scale=scale),
-            design,
-            folds,
-            alphas,
-            scoring=scoring,
-            keep_folds=keep_folds,
-            report=report,
-        )
+        return score_kernel(kernel_of(X, scale=scale), rows, keep=keep_folds)
     # The scale is the fold's own, and so is the kernel.
-    every = []
-    for train, test in rows:
-        factor = core.KernelFactor(kernel_of(X, scale=column_scale(design, train)), design.nuisance)
-        mean, _ = factor.cross_validate(
-            design.Y, design.ones, [(train, test)], grid, score, False, report
-        )
-        every.append(mean)
-    stacked = torch.stack(every)
-    return stacked.nanmean(0), stacked if keep_folds else None
+    own = [
+        score_kernel(kernel_of(X, scale=column_scale(design, train)), [(train, test)], keep=True)[1]
+        for train, test in rows
+    ]
+    return _join_folds(own, keep_folds)
 
 
-def cross_validate_kernel(
-    kernel: torch.Tensor,
-    design: Design,
-    folds: FoldPlan,
-    alphas: torch.Tensor,
-    *,
-    scoring: str | None = None,
-    keep_folds: bool = False,
-    report: ProgressCallback | None = None,
+def _join_folds(
+    parts: Sequence[torch.Tensor | None], keep_folds: bool
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Like `cross_validate`, from the kernel (n, n), float64, of the weighted rows."""
-    return core.KernelFactor(kernel, design.nuisance).cross_validate(
-        design.Y,
-        design.ones,
-        folds.tensors(design.Y.device),
-        [float(alpha) for alpha in alphas],
-        RIDGE_SCORES[scoring],
-        keep_folds,
-        report,
-    )
+    """Return the mean over folds that have a score, and the folds if they are wanted."""
+    every = torch.cat([part for part in parts if part is not None])
+    return every.nanmean(0), every if keep_folds else None
 
 
 def leave_one_out(

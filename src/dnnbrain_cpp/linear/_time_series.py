@@ -28,7 +28,7 @@ __all__ = [
 _Array = NDArray[Any] | torch.Tensor
 
 
-class Delayer(TransformerMixin, TensorMixin, BaseEstimator):
+class Delayer(TransformerMixin, TensorMixin, BaseEstimator):  # type: ignore[misc]
     """Append delayed copies of the features: a finite impulse response for each.
 
     Parameters
