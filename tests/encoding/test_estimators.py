@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestRegressor
@@ -54,7 +53,6 @@ SEVERAL = {
     "Lasso": Lasso(0.1),
     "RidgeCV": RidgeCV([0.1, 1, 10], scoring="r2"),
     "KNeighborsRegressor": KNeighborsRegressor(3),
-    "PLSRegression": PLSRegression(2),
     "RandomForestRegressor": RandomForestRegressor(3, random_state=0),
     "MinMaxScaler + Ridge": make_pipeline(MinMaxScaler(), Ridge()),
     "PCA + StandardScaler + LinearRegression": make_pipeline(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 from sklearn.model_selection import KFold, LeaveOneOut
@@ -39,6 +40,8 @@ NATIVE = {
         PCA(4, **FULL),
         Ridge(9.0, solver="cholesky"),
     ),
+    "PLSRegression(2)": PLSRegression(2),
+    "PLSRegression(3)": PLSRegression(3, scale=False),
 }
 
 
@@ -155,9 +158,12 @@ def test_leave_one_out_is_pooled(estimator: Any) -> None:
 
 def test_gram_matrices_serve_ridge_and_least_squares() -> None:
     x, y = simulate(n_feat=80)
-    for name in ("least squares", "ridge(alpha=3)", "PCA(4) + ridge(alpha=3)"):
+    names = ("least squares", "ridge(alpha=3)", "PCA(4) + ridge(alpha=3)", "PLSRegression(3)")
+    for name in names:
         ours = encode({"x": x, "gram": Gram.from_features(x)}, y, estimator=NATIVE[name]).scores
         close(ours["gram"], ours["x"])
+    with pytest.raises(TypeError, match="needs the features themselves"):
+        encode({"gram": Gram.from_features(x)}, y, estimator=PLSRegression(2))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def encode(
         order of `features`.
     estimator : scikit-learn regressor, optional
         ``LinearRegression``, ``Ridge``, ``RidgeCV`` and ``GridSearchCV(Ridge())``, alone or behind
-        ``StandardScaler`` and ``PCA(k)`` in a pipeline, run natively, with all steps inside the
+        ``StandardScaler`` and ``PCA(k)`` in a pipeline, and ``PLSRegression``, run natively, with all steps inside the
         fold and the numbers of scikit-learn's exact solvers; any other regressor runs through
         scikit-learn as it is. ``Scores.route`` says which, and why not. By default PCA and least
         squares, with a quarter as many components as the smallest training set has stimuli, at most

@@ -9,6 +9,7 @@ import numpy as np
 from dnnbrain_cpp.encoding._layers import LayerData
 from dnnbrain_cpp.encoding._routes._base import Route
 from dnnbrain_cpp.encoding._routes._maps import MapRoute
+from dnnbrain_cpp.encoding._routes._pls import PlsRoute, read_pls
 from dnnbrain_cpp.encoding._routes._recognise import NotNative, Steps, read_steps
 from dnnbrain_cpp.encoding._routes._ridge_search import read_search
 from dnnbrain_cpp.encoding._routes._sklearn import SklearnRoute
@@ -50,10 +51,12 @@ def choose_route(estimator: Any, layer: LayerData, folds: FoldPlan, *, name: str
         route = _native_route(steps)
     except NotNative as why:
         route = SklearnRoute(estimator, str(why))
-    if isinstance(layer, Gram) and (not route.native or steps.standardize):
+    scales = steps.standardize or (isinstance(route, PlsRoute) and route.scale)
+    if isinstance(layer, Gram) and (not route.native or scales):
         raise TypeError(
             f"{estimator!r} needs the features themselves; layer {name!r} is a Gram matrix. "
-            "Extract with reduce='keep' or 'mean', or use PCA and LinearRegression."
+            "Extract with reduce='keep' or 'mean', or use PCA and LinearRegression, or "
+            "PLSRegression(scale=False)."
         )
     return route
 
@@ -66,9 +69,12 @@ def default_components(n_train: int, n_feat: int) -> int:
 
 def _native_route(steps: Steps) -> Route:
     """Return the native route of a recognised regression, or raise `NotNative`."""
+    from sklearn.cross_decomposition import PLSRegression
     from sklearn.linear_model import LinearRegression, Ridge
 
     last = steps.last
+    if type(last) is PLSRegression:
+        return read_pls(steps)
     if type(last) is LinearRegression:
         alpha = 0.0
     elif type(last) is Ridge:
