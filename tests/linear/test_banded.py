@@ -18,7 +18,7 @@ from contract import run_check
 from dnnbrain_cpp.exceptions import Cancelled
 from dnnbrain_cpp.linear import BandedRidgeCV, draw_band_weights, solve_banded_ridge
 from dnnbrain_cpp.linear._band_gradient import weight_gradient
-from dnnbrain_cpp.linear._band_search import BestSoFar, Curves, HeldOutScores, choose_alphas
+from dnnbrain_cpp.linear._band_search import BestSoFar, Curves, KernelScores, choose_alphas
 from dnnbrain_cpp.linear._bands import resolve_bands
 from dnnbrain_cpp.linear._folds import FoldPlan
 from tolerances import TOLERANCES
@@ -317,7 +317,7 @@ def test_gradient_is_that_of_finite_differences(scoring: str, fit_intercept: boo
     x, y = draw(40, (6, 9), t=3)
     parts = torch.from_numpy(x).split([6, 9], dim=1)
     kernels = torch.stack([part @ part.T for part in parts])
-    objective = HeldOutScores(
+    objective = KernelScores(
         kernels,
         torch.from_numpy(y),
         FoldPlan.make(4, n_stim=40),
@@ -349,12 +349,12 @@ def test_refinement_only_ever_gains(scoring: str | None, per_target: bool) -> No
     plain = BandedRidgeCV((10, 15, 5), ALPHAS, **options).fit(x, y)
     refined = BandedRidgeCV((10, 15, 5), ALPHAS, solver="gradient", n_refine=12, **options)
     refined.fit(x, y)
-    np.testing.assert_array_equal(refined.cv_scores_[:4], plain.cv_scores_)
+    np.testing.assert_allclose(refined.cv_scores_[:4], plain.cv_scores_, rtol=1e-10)
     np.testing.assert_allclose(refined.band_weights_.sum(0), 1)
     assert np.isin(refined.alpha_, ALPHAS).all()
     if per_target:
-        assert (refined.best_score_ >= plain.best_score_).all()
-        assert (refined.best_score_ > plain.best_score_).mean() > 0.5
+        assert (refined.best_score_ >= plain.best_score_ - 1e-10 * abs(plain.best_score_)).all()
+        assert (refined.best_score_ > plain.best_score_ + 1e-6).mean() > 0.5
         np.testing.assert_array_equal(refined.best_score_, refined.cv_scores_.max(0))
     else:
         assert refined.best_score_.mean() > plain.best_score_.mean()
@@ -417,7 +417,7 @@ def test_float32_offsets_and_tensors() -> None:
     plain = BandedRidgeCV((10, 15), ALPHAS, n_iter=6, random_state=0).fit(rounded, y)
     model = BandedRidgeCV((10, 15), ALPHAS, n_iter=6, random_state=0).fit(shifted, y32)
     np.testing.assert_allclose(model.cv_scores_, plain.cv_scores_, rtol=1e-4)
-    assert model.predict(shifted).dtype == model.coef_.dtype == model.dual_coef_.dtype == np.float32
+    assert model.predict(shifted).dtype == model.coef_.dtype == np.float32
     np.testing.assert_allclose(model.predict(shifted), plain.predict(rounded), atol=1e-3)
     tensor = BandedRidgeCV((10, 15), ALPHAS, n_iter=6, random_state=0)
     tensor.fit(torch.from_numpy(x), torch.from_numpy(y))
@@ -467,7 +467,8 @@ def test_progress_and_cancellation() -> None:
     BandedRidgeCV(
         (6, 9), ALPHAS, progress=lambda done, total: seen.append((done, total)), **options
     ).fit(x, y)
-    assert seen[-1] == (3 * 12, 3 * 12)
+    assert seen[-1][0] == seen[-1][1]
+    assert sorted(seen) == seen
     with pytest.raises(Cancelled):
         BandedRidgeCV((6, 9), ALPHAS, progress=lambda done, total: False, **options).fit(x, y)
 
@@ -552,3 +553,19 @@ def test_wrong_kernels() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             solve_banded_ridge(kernels, responses, [1.0])
+
+
+def test_few_columns_need_no_kernels() -> None:
+    x, y = draw(60, (6, 9), t=5)
+    folds = FoldPlan.make(4, n_stim=60)
+    primal = BandedRidgeCV((6, 9), ALPHAS, n_iter=WEIGHTS, cv=folds).fit(x, y)
+    assert not hasattr(primal, "dual_coef_")
+    parts = np.split(x - x.mean(0), [6], axis=1)
+    kernels = [part @ part.T for part in parts]
+    dual = solve_banded_ridge(kernels, y, ALPHAS, n_iter=WEIGHTS, cv=folds)
+    np.testing.assert_allclose(primal.cv_scores_, dual.cv_scores, rtol=TOLERANCES["fp64_score"])
+    np.testing.assert_array_equal(primal.alpha_, dual.alpha)
+    np.testing.assert_array_equal(primal.band_weights_, dual.band_weights)
+    np.testing.assert_allclose(primal.predict(x), dual.predict(kernels), rtol=1e-8)
+    split = primal.predict(x, split=True)
+    np.testing.assert_allclose(split, dual.predict(kernels, split=True), rtol=0, atol=1e-8)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from dnnbrain_cpp.linear._band_search import BestSoFar, HeldOutScores
+from dnnbrain_cpp.linear._band_search import BestSoFar, KernelScores
 
 __all__ = ["refine", "weight_gradient"]
 
@@ -19,7 +19,7 @@ _LAST_STEP = 0.03
 
 
 def weight_gradient(
-    objective: HeldOutScores, weights: torch.Tensor, alphas: torch.Tensor, targets: torch.Tensor
+    objective: KernelScores, weights: torch.Tensor, alphas: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
     """Return the derivative of each target's mean held-out score by the weights.
 
@@ -32,7 +32,7 @@ def weight_gradient(
 
     Parameters
     ----------
-    objective : HeldOutScores
+    objective : KernelScores
     weights : Tensor of shape (B,), float64
     alphas : Tensor of shape (m,), float64
         The penalty of each of the targets.
@@ -93,7 +93,7 @@ def _score_slope(y: torch.Tensor, p: torch.Tensor, scoring: str) -> torch.Tensor
 
 
 def refine(
-    objective: HeldOutScores,
+    objective: KernelScores,
     best: BestSoFar,
     candidates: list[torch.Tensor],
     n_step: int,
@@ -108,7 +108,7 @@ def refine(
 
     Parameters
     ----------
-    objective : HeldOutScores
+    objective : KernelScores
     best : BestSoFar
     candidates : list of Tensor of shape (B,)
     n_step : int
@@ -140,7 +140,7 @@ def refine(
 
 
 def _direction(
-    objective: HeldOutScores, weights: torch.Tensor, best: BestSoFar, held: torch.Tensor
+    objective: KernelScores, weights: torch.Tensor, best: BestSoFar, held: torch.Tensor
 ) -> torch.Tensor:
     """Return the ascent direction of log weights, largest entry one; 0 where there is none."""
     gradient = weight_gradient(objective, weights, best.alpha[held], held)
@@ -152,7 +152,7 @@ def _direction(
 
 
 def _target_weight(
-    objective: HeldOutScores, best: BestSoFar, score: torch.Tensor
+    objective: KernelScores, best: BestSoFar, score: torch.Tensor
 ) -> torch.Tensor | float:
     """Return what makes targets of any scale count alike, where each chooses for itself."""
     if objective.scoring != "mse" or not best.per_target:

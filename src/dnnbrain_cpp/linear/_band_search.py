@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,10 +12,20 @@ from dnnbrain_cpp._native import core
 from dnnbrain_cpp._progress import ProgressCallback
 from dnnbrain_cpp.linear._folds import FoldPlan
 
-__all__ = ["BestSoFar", "Curves", "HeldOutScores", "choose_alphas"]
+__all__ = [
+    "BestSoFar",
+    "Curves",
+    "FeatureScores",
+    "HeldOutScores",
+    "KernelScores",
+    "choose_alphas",
+]
 
 RELATIVE_TIE = 1e-10
 """Scores this close are equal; of equals the largest alpha wins."""
+
+_FACTOR_BYTES = 2**29
+"""Factorised kernels that are kept between the search and the refit."""
 
 
 class Curves(NamedTuple):
@@ -24,17 +36,62 @@ class Curves(NamedTuple):
 
 
 class HeldOutScores:
-    """What a candidate's weights are worth, in the folds.
+    """What a candidate's weights are worth in the folds; `KernelScores` or `FeatureScores`.
 
     Parameters
     ----------
-    kernels : Tensor of shape (B, n, n), float64
     responses : Tensor of shape (n, t)
     folds : FoldPlan
         Without repeated rows.
     scoring : {None, "mse", "r2", "r"}
     fit_intercept : bool
     """
+
+    n_band: int
+
+    def __init__(
+        self,
+        responses: torch.Tensor,
+        folds: FoldPlan,
+        *,
+        scoring: str | None,
+        fit_intercept: bool,
+    ) -> None:
+        if folds.has_repeats:
+            raise ValueError(
+                "folds must not train on a row more than once, as a bootstrap does: all share "
+                "one factorisation. Use folds without repeated rows."
+            )
+        device = responses.device
+        self.responses = responses
+        self.folds = folds.tensors(device)
+        self.scoring = scoring or "mse"
+        self.fit_intercept = fit_intercept
+        self._ones = torch.ones(len(responses), dtype=torch.float64, device=device)
+        self._nuisance = (
+            self._ones[:, None] if fit_intercept else self._ones.new_empty((len(responses), 0))
+        )
+
+    def curves(
+        self,
+        weights: torch.Tensor,
+        alphas: torch.Tensor,
+        *,
+        keep_folds: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> Curves:
+        """Score one candidate, weights of shape (B,), at all penalties."""
+        raise NotImplementedError
+
+    def solve(
+        self, weights: torch.Tensor, alphas: torch.Tensor, targets: torch.Tensor
+    ) -> torch.Tensor:
+        """Fit all rows of the targets (m,), with a penalty each (m,), and one candidate."""
+        raise NotImplementedError
+
+
+class KernelScores(HeldOutScores):
+    """From kernels of shape (B, n, n), float64: a factorisation per candidate for all folds."""
 
     def __init__(
         self,
@@ -45,23 +102,14 @@ class HeldOutScores:
         scoring: str | None,
         fit_intercept: bool,
     ) -> None:
-        n = len(responses)
-        device = kernels.device
-        if folds.has_repeats:
-            raise ValueError(
-                "folds must not train on a row more than once, as a bootstrap does: all share "
-                "one factorisation. Use folds without repeated rows."
-            )
+        super().__init__(responses, folds, scoring=scoring, fit_intercept=fit_intercept)
         self.kernels = kernels
-        self.responses = responses
-        self.folds = folds.tensors(device)
-        self.scoring = scoring or "mse"
-        self.fit_intercept = fit_intercept
-        self._ones = torch.ones(n, dtype=torch.float64, device=device)
-        self._nuisance = self._ones[:, None] if fit_intercept else self._ones.new_empty((n, 0))
+        self.n_band = len(kernels)
+        self._factors: OrderedDict[tuple[float, ...], core.KernelFactor] = OrderedDict()
+        self._n_factor = _FACTOR_BYTES // (8 * len(responses) ** 2)
 
     def kernel(self, weights: torch.Tensor) -> torch.Tensor:
-        """Return the weighted sum of the kernels, shape (n, n); weights have shape (B,)."""
+        """Return the weighted sum of the kernels, shape (n, n)."""
         total = torch.zeros_like(self.kernels[0])
         for kernel, weight in zip(self.kernels, weights.tolist(), strict=True):
             if weight > 0:
@@ -69,8 +117,15 @@ class HeldOutScores:
         return total
 
     def factor(self, weights: torch.Tensor) -> core.KernelFactor:
-        """Return the factorised kernel that all folds share."""
-        return core.KernelFactor(self.kernel(weights), self._nuisance)
+        """Return the factorised kernel; the latest are kept for the refit."""
+        key = tuple(weights.tolist())
+        if key in self._factors:
+            return self._factors[key]
+        factor = core.KernelFactor(self.kernel(weights), self._nuisance)
+        self._factors[key] = factor
+        while len(self._factors) > self._n_factor:
+            self._factors.popitem(last=False)
+        return factor
 
     def curves(
         self,
@@ -81,17 +136,93 @@ class HeldOutScores:
         progress: ProgressCallback | None = None,
     ) -> Curves:
         """Score one candidate at all penalties: one factorisation, no predictions kept."""
-        return Curves(
-            *self.factor(weights).cross_validate(
-                self.responses,
-                self._ones,
-                self.folds,
-                alphas.tolist(),
-                core.RidgeScore[self.scoring],
-                keep_folds,
-                progress,
-            )
+        scores = self.factor(weights).cross_validate(
+            self.responses,
+            self._ones,
+            self.folds,
+            alphas.tolist(),
+            core.RidgeScore[self.scoring],
+            keep_folds,
+            progress,
         )
+        return Curves(*scores)
+
+    def solve(
+        self, weights: torch.Tensor, alphas: torch.Tensor, targets: torch.Tensor
+    ) -> torch.Tensor:
+        """Return dual coefficients (n, m): 4 n^2 m FLOP, whatever the number of penalties."""
+        return self.factor(weights).solve(self.responses[:, targets].contiguous(), alphas)
+
+
+class FeatureScores(HeldOutScores):
+    """From the rows of each band, (n, p_b) about their means: for fewer columns than rows."""
+
+    def __init__(
+        self,
+        rows: Sequence[torch.Tensor],
+        responses: torch.Tensor,
+        folds: FoldPlan,
+        *,
+        scoring: str | None,
+        fit_intercept: bool,
+    ) -> None:
+        super().__init__(responses, folds, scoring=scoring, fit_intercept=fit_intercept)
+        self.rows = rows
+        self.n_band = len(rows)
+
+    def _scaled(self, weights: torch.Tensor) -> torch.Tensor:
+        """Return columns times the roots of their weights, without those that weigh nothing."""
+        parts = [
+            rows * weight**0.5
+            for rows, weight in zip(self.rows, weights.tolist(), strict=True)
+            if weight > 0
+        ]
+        return torch.cat(parts, 1)
+
+    def curves(
+        self,
+        weights: torch.Tensor,
+        alphas: torch.Tensor,
+        *,
+        keep_folds: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> Curves:
+        """Score one candidate at all penalties, from sums over the folds."""
+        scores = core.cross_validate_feature_ridge(
+            self._scaled(weights),
+            self.responses,
+            self._nuisance,
+            self._ones,
+            self.folds,
+            alphas.tolist(),
+            False,
+            core.RidgeScore[self.scoring],
+            keep_folds,
+            progress,
+        )
+        return Curves(*scores)
+
+    def solve(
+        self, weights: torch.Tensor, alphas: torch.Tensor, targets: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the coefficients of the columns, band after band, (p, m)."""
+        scaled = core.solve_feature_ridge(
+            self._scaled(weights),
+            self.responses[:, targets].contiguous(),
+            self._nuisance,
+            self._ones,
+            alphas,
+            False,
+        )
+        coefs = scaled.new_zeros((sum(rows.shape[1] for rows in self.rows), len(targets)))
+        begin = used = 0
+        for rows, weight in zip(self.rows, weights.tolist(), strict=True):
+            size = rows.shape[1]
+            if weight > 0:
+                coefs[begin : begin + size] = scaled[used : used + size] * weight**0.5
+                used += size
+            begin += size
+        return coefs
 
 
 def choose_alphas(

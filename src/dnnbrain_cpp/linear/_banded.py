@@ -15,7 +15,13 @@ from dnnbrain_cpp._native import as_tensor
 from dnnbrain_cpp._progress import Progress, ProgressCallback, progress_callback
 from dnnbrain_cpp._validate import as_array, as_float_array, check_choice, check_integer
 from dnnbrain_cpp.linear._band_gradient import refine
-from dnnbrain_cpp.linear._band_search import BestSoFar, HeldOutScores, choose_alphas
+from dnnbrain_cpp.linear._band_search import (
+    BestSoFar,
+    FeatureScores,
+    HeldOutScores,
+    KernelScores,
+    choose_alphas,
+)
 from dnnbrain_cpp.linear._bands import (
     Bands,
     as_weights,
@@ -103,8 +109,8 @@ def search(
     objective: HeldOutScores, options: SearchOptions, progress: ProgressCallback | None = None
 ) -> SearchResult:
     """Score candidates of weights at all penalties, and keep the best of each target."""
-    device = objective.kernels.device
-    drawn = torch.from_numpy(options.candidates(len(objective.kernels))).to(device)
+    device = objective.responses.device
+    drawn = torch.from_numpy(options.candidates(objective.n_band)).to(device)
     # Peers draw the jitter from a generator of its own, seeded alike.
     jitter = random_generator(options.random_state) if options.jitter_alphas else None
     best = BestSoFar(objective.responses.shape[1], device, per_target=options.alpha_per_target)
@@ -135,7 +141,8 @@ def search(
 
     for weights in drawn:
         evaluate(weights)
-    if options.n_refine and len(objective.kernels) > 1:
+    if options.n_refine and objective.n_band > 1:
+        assert isinstance(objective, KernelScores)
         refine(objective, best, candidates, options.n_refine, evaluate)
     return SearchResult(
         torch.stack(candidates), best.candidate, best.alpha, best.score, torch.stack(cv_scores)
@@ -151,20 +158,20 @@ def _part_of(
     return lambda done, total: progress(place * total + done, n_place * total)
 
 
-def solve_duals(objective: HeldOutScores, result: SearchResult) -> torch.Tensor:
-    """Return (sum_b w_b K_b + alpha)^-1 y, shape (n, t), each target with its own w and alpha.
+def solve_chosen(objective: HeldOutScores, result: SearchResult) -> torch.Tensor:
+    """Fit all rows, each target with its own weights and alpha: (n, t) duals or (p, t) weights.
 
-    One factorisation for each candidate that won, whatever the number of penalties: 4 n^2 t FLOP
-    in all.
+    One factorisation for each candidate that won, whatever the number of penalties.
     """
-    duals = torch.empty_like(objective.responses)
+    solution = None
     for candidate in sorted(set(result.chosen.tolist())):
         held = (result.chosen == candidate).nonzero().flatten()
-        factor = objective.factor(result.candidates[candidate])
-        duals[:, held] = factor.solve(
-            objective.responses[:, held].contiguous(), result.alphas[held]
-        )
-    return duals
+        part = objective.solve(result.candidates[candidate], result.alphas[held], held)
+        if solution is None:
+            solution = part.new_empty((len(part), len(result.chosen)))
+        solution[:, held] = part
+    assert solution is not None
+    return solution
 
 
 @dataclass(frozen=True)
@@ -300,10 +307,10 @@ def solve_banded_ridge(
     stack = _check_kernels(parts)
     targets = _check_responses(y, stack)
     folds = options.folds(cv, n_stim=stack.shape[1], groups=groups)
-    objective = HeldOutScores(stack, targets, folds, scoring=scoring, fit_intercept=fit_intercept)
+    objective = KernelScores(stack, targets, folds, scoring=scoring, fit_intercept=fit_intercept)
     with progress_callback(progress, "banded ridge") as callback:
         result = search(objective, options, callback)
-    duals = solve_duals(objective, result)
+    duals = solve_chosen(objective, result)
     if fit_intercept:
         # The residual, alpha times the dual coefficients, has mean zero.
         fitted = sum(
@@ -430,7 +437,7 @@ class BandedRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
     candidates_ : ndarray or Tensor of shape (g, B), float64
         Weights that were tried; those of the refinement last.
     dual_coef_ : ndarray or Tensor of shape (n, t)
-        c, with ``coef_b = w_b X_b' c``.
+        c, with ``coef_b = w_b X_b' c``. Only where kernels were used; see below.
     intercept_ : ndarray or Tensor of shape (t,)
     coef_ : ndarray or Tensor of shape (t, p)
         Formed when asked for, at 2 n p t FLOP.
@@ -438,10 +445,12 @@ class BandedRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
 
     Notes
     -----
-    Kernels of the bands are formed once (n^2 p FLOP). A draw costs one factorisation of their sum
+    With at least as many columns as training rows, and for "gradient", kernels of the bands are
+    formed once (n^2 p FLOP). A draw costs one factorisation of their sum
     for all folds, and for each member of the alpha skeleton 2 n^3 + 2 n n_train t FLOP; held-out
     predictions are never kept. The refit factorises once for each candidate that won: 4 n^2 t in
-    all. Memory: B n^2 float64, the responses, and g t scores.
+    all. Memory: B n^2 float64, the responses, and g t scores. With fewer columns, a draw costs
+    what `RidgeCV` does from features: sums over folds and factorisations of p x p.
 
     Of alphas whose scores are equal, the largest is taken; of candidates, the first.
 
@@ -528,14 +537,26 @@ class BandedRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
         self._mean = data.mean(0, dtype=torch.float64) * float(self.fit_intercept)
         self._target_mean = targets.mean(0, dtype=torch.float64) * float(self.fit_intercept)
         self._rows = self._centred(data)
-        kernels = torch.stack([_linear_kernel(rows, rows) for rows in self._by_band(self._rows)])
-        objective = HeldOutScores(
-            kernels, targets, folds, scoring=self.scoring, fit_intercept=self.fit_intercept
-        )
+        rows = self._by_band(self._rows)
+        common: dict[str, Any] = {
+            "scoring": self.scoring,
+            "fit_intercept": self.fit_intercept,
+        }
+        objective: HeldOutScores
+        if data.shape[1] < min(folds.n_train) and not options.n_refine:
+            objective = FeatureScores(rows, targets, folds, **common)
+        else:
+            kernels = torch.stack([_linear_kernel(part, part) for part in rows])
+            objective = KernelScores(kernels, targets, folds, **common)
         with progress_callback(self.progress, "banded ridge") as callback:
             result = search(objective, options, callback)
         self._weights = result.weights
-        self._duals = solve_duals(objective, result)
+        self._duals = self._weights_of_units = None
+        solution = solve_chosen(objective, result)
+        if isinstance(objective, KernelScores):
+            self._duals = solution
+        else:
+            self._weights_of_units = solution
         self._learn(result)
         return self
 
@@ -546,13 +567,17 @@ class BandedRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
         self.best_score_ = self._back_targets(result.scores)
         self.cv_scores_ = self._back_targets(result.cv_scores)
         self.candidates_ = self._back(result.candidates)
-        self.dual_coef_ = self._back_targets(self._duals)
         at_zero = self._target_mean.clone()
-        for columns, rows, weight in zip(
-            self.bands_.values(), self._by_band(self._rows), self._weights, strict=True
-        ):
-            reach = rows @ self._mean[columns].to(rows.dtype)
-            at_zero -= (reach @ self._duals).double() * weight
+        if self._duals is None:
+            for columns, part in zip(self.bands_.values(), self._primal(slice(None)), strict=True):
+                at_zero -= self._mean[columns] @ part.double()
+        else:
+            self.dual_coef_ = self._back_targets(self._duals)
+            for columns, rows, weight in zip(
+                self.bands_.values(), self._by_band(self._rows), self._weights, strict=True
+            ):
+                reach = rows @ self._mean[columns].to(rows.dtype)
+                at_zero -= (reach @ self._duals).double() * weight
         self.intercept_ = self._back_targets(at_zero.to(self._rows.dtype))
 
     @property
@@ -565,7 +590,7 @@ class BandedRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
         """Coefficients of shape (t, p), or (p,) where y was 1-D."""
         if not hasattr(self, "_duals"):
             raise AttributeError("BandedRidgeCV has no coef_ before it is fitted.")
-        coefs = self._duals.new_empty((self._duals.shape[1], self._rows.shape[1]))
+        coefs = self._rows.new_empty((self._weights.shape[1], self._rows.shape[1]))
         for columns, part in zip(self.bands_.values(), self._primal(slice(None)), strict=True):
             coefs[:, columns] = part.T
         return self._back(coefs[0] if self._one_target else coefs)
@@ -631,6 +656,10 @@ class BandedRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
 
     def _primal(self, targets: slice) -> list[torch.Tensor]:
         """Return the weights of each band, (p_b, m)."""
+        if self._duals is None:
+            assert self._weights_of_units is not None
+            sizes = [len(columns) for columns in self.bands_.values()]
+            return list(torch.split(self._weights_of_units[:, targets], sizes))
         duals = self._duals[:, targets]
         return [
             rows.T @ (duals * weight.to(duals.dtype))
@@ -644,22 +673,22 @@ class BandedRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Return the parts of the bands, if wanted, and their sum with the mean."""
         new = self._by_band(self._centred(data).to(self._rows.dtype))
-        (n, p), n_new, n_target = self._rows.shape, len(data), self._duals.shape[1]
+        (n, p), n_new, n_target = self._rows.shape, len(data), self._weights.shape[1]
+        duals, kernels = self._duals, None
         # Through the kernels of new rows, or through the weights of the units.
         dual_cost = n_new * n * p + len(new) * n_new * n * n_target
-        kernels = None
-        if dual_cost < (n + n_new) * p * n_target:
+        if duals is not None and dual_cost < (n + n_new) * p * n_target:
             kernels = [a @ b.T for a, b in zip(new, self._by_band(self._rows), strict=True)]
-        total = self._duals.new_empty((n_new, n_target))
-        parts = self._duals.new_empty((len(new), n_new, n_target)) if split else None
+        total = self._rows.new_empty((n_new, n_target))
+        parts = self._rows.new_empty((len(new), n_new, n_target)) if split else None
         for first in range(0, n_target, _PREDICT_BLOCK):
             block = slice(first, first + _PREDICT_BLOCK)
             each = (
                 [
-                    kernel @ self._duals[:, block] * weight.to(total.dtype)
+                    kernel @ duals[:, block] * weight.to(total.dtype)
                     for kernel, weight in zip(kernels, self._weights[:, block], strict=True)
                 ]
-                if kernels is not None
+                if duals is not None and kernels is not None
                 else [a @ w for a, w in zip(new, self._primal(block), strict=True)]
             )
             total[:, block] = self._target_mean[block].to(total.dtype)
