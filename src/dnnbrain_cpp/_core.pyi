@@ -215,16 +215,9 @@ def simplex_weights(
 class Score(Enum):
     r = 0
     r2 = 1
+    mse = 2
 
 def cross_validate_pcr(
-    gram: torch.Tensor,  # (n_stim, n_stim) float64
-    responses: torch.Tensor,  # (n_stim, n_vox) float32 or float64
-    folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows
-    n_comp: int,
-    score: Score,
-    progress: _Progress,
-) -> torch.Tensor: ...  # (n_fold, n_vox) float64
-def cross_validate_pcr_grid(
     data: torch.Tensor,  # (n_stim, n_stim) float64 Gram matrix, or (n_stim, n_feat) units
     responses: torch.Tensor,  # (n_stim, n_vox) float32 or float64
     folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows

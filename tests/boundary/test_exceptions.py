@@ -18,7 +18,10 @@ def _regress(
     gram: torch.Tensor, *, train: torch.Tensor = TRAIN, test: torch.Tensor = TEST, n_comp: int = 2
 ) -> torch.Tensor:
     responses = torch.arange(12.0).reshape(6, 2)
-    return core.cross_validate_pcr(gram, responses, [(train, test)], n_comp, core.Score.r, None)
+    folds = [(train, test)]
+    return core.cross_validate_pcr(
+        gram, responses, folds, [n_comp], [0.0], core.Score.r, True, None
+    )
 
 
 def test_a_broken_contract_is_a_value_error() -> None:

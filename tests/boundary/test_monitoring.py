@@ -46,7 +46,8 @@ def _regress(progress: Any = None, n_fold: int = 100) -> torch.Tensor:
     responses = torch.randn(150, 5000, generator=generator)
     folds = [(torch.arange(20, 150), torch.arange(20))] * n_fold
     kernel = core.gram_moments(features).centred
-    return core.cross_validate_pcr(kernel, responses, folds, 50, core.Score.r, progress)
+    score = core.Score.r
+    return core.cross_validate_pcr(kernel, responses, folds, [50], [0.0], score, True, progress)
 
 
 def _many_grams() -> None:

@@ -21,30 +21,17 @@ std::vector<Fold> as_folds(const RowPairs& pairs) {
   return folds;
 }
 
-at::Tensor cross_validate(const at::Tensor& gram,
+at::Tensor cross_validate(const at::Tensor& data,
                           const at::Tensor& responses,
                           const RowPairs& folds,
-                          Index n_comp,
+                          const std::vector<Index>& n_comps,
+                          const std::vector<double>& alphas,
                           Score score,
+                          bool is_gram,
                           const py::object& progress) {
-  return run_monitored(progress, [&](Monitor& monitor) {
-    return cross_validate_pcr(gram, responses, as_folds(folds), {{n_comp}, {0.0}}, score, monitor)
-        .select(2, 0)
-        .select(1, 0);
-  });
-}
-
-at::Tensor cross_validate_grid(const at::Tensor& data,
-                               const at::Tensor& responses,
-                               const RowPairs& folds,
-                               const std::vector<Index>& n_comps,
-                               const std::vector<double>& alphas,
-                               Score score,
-                               bool is_gram,
-                               const py::object& progress) {
   const PcrGrid grid{n_comps, alphas};
   return run_monitored(progress, [&](Monitor& monitor) {
-    const auto run = is_gram ? cross_validate_pcr : cross_validate_pcr_units;
+    const auto run = is_gram ? dnnbrain::cross_validate_pcr : cross_validate_pcr_units;
     return run(data, responses, as_folds(folds), grid, score, monitor);
   });
 }
@@ -55,17 +42,10 @@ void bind_pcr(py::module_& m) {
   py::native_enum<Score>(m, "Score", "enum.Enum")
       .value("r", Score::kPearson)
       .value("r2", Score::kR2)
+      .value("mse", Score::kMse)
       .finalize();
   m.def("cross_validate_pcr",
         &cross_validate,
-        py::arg("gram"),
-        py::arg("responses"),
-        py::arg("folds"),
-        py::arg("n_comp"),
-        py::arg("score"),
-        py::arg("progress"));
-  m.def("cross_validate_pcr_grid",
-        &cross_validate_grid,
         py::arg("data"),
         py::arg("responses"),
         py::arg("folds"),

@@ -17,6 +17,10 @@ at::Tensor score_columns(const at::Tensor& measured,
                          const at::Tensor& predicted,
                          const at::Tensor& rounding,
                          Score score) {
+  if (score == Score::kMse) {
+    const at::Tensor residual = measured - predicted;
+    return -(residual * residual).mean(0);
+  }
   const at::Tensor y = measured - measured.mean(0);
   const at::Tensor yy = (y * y).sum(0);
   const at::Tensor nan = at::full({}, std::numeric_limits<double>::quiet_NaN(), measured.options());

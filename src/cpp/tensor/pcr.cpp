@@ -155,18 +155,21 @@ void score_tile(const FoldComponents& components,
                               .cumsum(0)
                               .index_select(0, counts)
                               .clamp_min(0.0);
+    const at::Tensor nan = at::full({}, kNaN, yy.options());
     at::Tensor scores;
-    if (score == Score::kR2) {
+    if (score == Score::kPearson) {
+      // A constant prediction does not covary with anything: r = 0.
+      const at::Tensor r = at::where(pp > n_test * still * still,
+                                     (py / (pp.sqrt() * yy.sqrt())).clamp(-1.0, 1.0),
+                                     at::zeros_like(pp));
+      scores = at::where(varies, r, nan);
+    } else {
       const at::Tensor p_mean = (p * components.test_mean).cumsum(0).index_select(0, counts);
       const at::Tensor offset = y_mean - p_mean;
-      scores = 1.0 - (yy - 2.0 * py + pp + n_test * offset * offset) / yy;
-    } else {
-      // A constant prediction does not covary with anything: r = 0.
-      scores = at::where(pp > n_test * still * still,
-                         (py / (pp.sqrt() * yy.sqrt())).clamp(-1.0, 1.0),
-                         at::zeros_like(pp));
+      const at::Tensor sse = yy - 2.0 * py + pp + n_test * offset * offset;
+      scores = score == Score::kR2 ? at::where(varies, 1.0 - sse / yy, nan) : -sse / n_test;
     }
-    out[static_cast<Index>(a)].copy_(at::where(varies, scores, at::full({}, kNaN, yy.options())));
+    out[static_cast<Index>(a)].copy_(scores);
   }
 }
 

@@ -9,8 +9,10 @@ from dnnbrain_cpp.linear._frac_ridge import FracRidge, FracRidgeCV
 from dnnbrain_cpp.linear._incremental_pca import IncrementalPCA
 from dnnbrain_cpp.linear._kernel_ridge import KernelRidgeCV
 from dnnbrain_cpp.linear._pca import PCA
+from dnnbrain_cpp.linear._pcr import PCRegression
 from dnnbrain_cpp.linear._plan import RidgePlan, plan
 from dnnbrain_cpp.linear._pls import PLSRegression
+from dnnbrain_cpp.linear._projection import CountSketch, SparseRandomProjection
 from dnnbrain_cpp.linear._ridge import Ridge, RidgeCV
 from dnnbrain_cpp.linear._sparse import ElasticNetCV, LassoCV
 
@@ -18,6 +20,7 @@ __all__ = [
     "PCA",
     "BandedRidgeCV",
     "BandedSolution",
+    "CountSketch",
     "ElasticNetCV",
     "FoldPlan",
     "FracRidge",
@@ -25,10 +28,12 @@ __all__ = [
     "IncrementalPCA",
     "KernelRidgeCV",
     "LassoCV",
+    "PCRegression",
     "PLSRegression",
     "Ridge",
     "RidgeCV",
     "RidgePlan",
+    "SparseRandomProjection",
     "draw_band_weights",
     "plan",
     "solve_banded_ridge",

@@ -21,6 +21,7 @@ __all__ = [
     "complete_basis",
     "covariance",
     "flip_signs",
+    "gram_matrix",
 ]
 
 _CHUNK_BYTES = 32 << 20
@@ -62,6 +63,14 @@ def covariance(X: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     for _, block in centred_rows(X, mean):
         core.add_symmetric_product(total, block.T)
     return total
+
+
+def gram_matrix(X: torch.Tensor) -> torch.Tensor:
+    """Return the inner products of the rows about the means of the columns, (n, n), float64."""
+    accumulator = core.GramAccumulator(len(X))
+    for chunk in column_chunks(X):
+        accumulator.add(X[:, chunk])
+    return accumulator.moments().centred
 
 
 def complete_basis(components: torch.Tensor, missing: torch.Tensor) -> None:

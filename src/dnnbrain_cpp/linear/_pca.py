@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 
-from dnnbrain_cpp._native import core
 from dnnbrain_cpp._random import RandomState, as_seed
 from dnnbrain_cpp._validate import check_choice, check_integer
 from dnnbrain_cpp.linear._components import (
@@ -18,9 +17,10 @@ from dnnbrain_cpp.linear._components import (
     complete_basis,
     covariance,
     flip_signs,
+    gram_matrix,
 )
 
-__all__ = ["PCA"]
+__all__ = ["PCA", "decompose"]
 
 SOLVERS = ("auto", "gram", "covariance", "randomized")
 _EXACT_UP_TO = 10_000
@@ -128,7 +128,7 @@ class PCA(ComponentsBase):
         if solver == "randomized":
             found = self._randomized(data, mean)
         else:
-            found = _exact(data, mean, self.n_components, dual=solver == "gram")
+            found = decompose(data, mean, self.n_components, dual=solver == "gram")
         components = found.components
         # What is left of a component without variance is rounding, and no direction.
         squares = found.squares[: len(components)]
@@ -194,16 +194,18 @@ class PCA(ComponentsBase):
         return _Decomposition((s**2)[:count], (basis @ u[:, :count]).T.contiguous(), total)
 
 
-def _exact(
-    data: torch.Tensor, mean: torch.Tensor, n_components: int | float | None, *, dual: bool
+def decompose(
+    data: torch.Tensor,
+    mean: torch.Tensor,
+    n_components: int | float | None,
+    *,
+    dual: bool,
+    gram: torch.Tensor | None = None,
 ) -> _Decomposition:
-    if dual:
-        accumulator = core.GramAccumulator(len(data))
-        for chunk in column_chunks(data):
-            accumulator.add(data[:, chunk])
-        moments = accumulator.moments().centred
-    else:
-        moments = covariance(data, mean)
+    """Return the exact decomposition, through `gram` where it is known already."""
+    moments = gram
+    if moments is None:
+        moments = gram_matrix(data) if dual else covariance(data, mean)
     total = float(moments.trace())
     values, vectors = torch.linalg.eigh(moments)
     values, vectors = values.flip(0), vectors.flip(1)

@@ -5,10 +5,11 @@
 
 namespace dnnbrain {
 
-enum class Score { kPearson, kR2 };
+/// kMse is negative, so that more is better for all.
+enum class Score { kPearson, kR2, kMse };
 
-/// Pearson r or R2 of each column; NaN where the measured column is constant. Predictions that vary
-/// by no more than `rounding` are constant, and r is 0: they do not covary with anything.
+/// Score of each column; r and R2 are NaN where the measured column is constant. Predictions that
+/// vary by no more than `rounding` are constant, and r is 0: they do not covary with anything.
 at::Tensor score_columns(const at::Tensor& measured,   // (n_test, t) fp64
                          const at::Tensor& predicted,  // (n_test, t) fp64
                          const at::Tensor& rounding,   // (t,) fp64

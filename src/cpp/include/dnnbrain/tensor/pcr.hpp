@@ -45,7 +45,7 @@ struct PcrGrid {
 };
 
 /// Scores of each fold, penalty, count and target. A target that is constant in a fold scores NaN
-/// there, a prediction that is constant has r = 0.
+/// there but for kMse, a prediction that is constant has r = 0.
 at::Tensor cross_validate_pcr(const at::Tensor& gram,       // (n_stim, n_stim) fp64
                               const at::Tensor& responses,  // (n_stim, n_vox) fp32 or fp64
                               const std::vector<Fold>& folds,
