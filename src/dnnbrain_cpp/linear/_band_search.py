@@ -145,7 +145,7 @@ class KernelScores(HeldOutScores):
             keep_folds,
             progress,
         )
-        return Curves(*scores)
+        return _curves(scores, self.responses.device)
 
     def solve(
         self, weights: torch.Tensor, alphas: torch.Tensor, targets: torch.Tensor
@@ -200,7 +200,7 @@ class FeatureScores(HeldOutScores):
             keep_folds,
             progress,
         )
-        return Curves(*scores)
+        return _curves(scores, self.responses.device)
 
     def solve(
         self, weights: torch.Tensor, alphas: torch.Tensor, targets: torch.Tensor
@@ -223,6 +223,11 @@ class FeatureScores(HeldOutScores):
                 used += size
             begin += size
         return coefs
+
+
+def _curves(scores: tuple[torch.Tensor, torch.Tensor | None], device: torch.device) -> Curves:
+    mean, folds = scores
+    return Curves(mean.to(device), None if folds is None else folds.to(device))
 
 
 def choose_alphas(
