@@ -24,6 +24,12 @@ TOLERANCES: dict[str, float] = {
     # Mean over 40 targets of the mean of five null correlations over 12 cases: twice the standard
     # error 1 / sqrt(40 * 5 * 11) of targets that share no units.
     "mean_of_40_null_correlations": 0.045,
+    # Adaptive quadrature of a smooth curve, which aims at 1.5e-8.
+    "quadrature": 1e-8,
+    # Convolution at 100 samples per second against the exact one: half a sample at each edge of an
+    # event and of volume times, of a response that changes by 0.2 per second, and features of size
+    # 2. At 1000 samples per second it is a tenth.
+    "hrf_grid": 5e-3,
     # Kendall's tau of RDMs whose features were rounded to fp32 in two ways: some of the 38,000
     # pairs of dissimilarities lie closer than that and change places.
     "tau_of_fp32_features": 1e-4,

@@ -15,12 +15,20 @@ from dnnbrain_cpp.linear._pls import PLSRegression
 from dnnbrain_cpp.linear._projection import CountSketch, SparseRandomProjection
 from dnnbrain_cpp.linear._ridge import Ridge, RidgeCV
 from dnnbrain_cpp.linear._sparse import ElasticNetCV, LassoCV
+from dnnbrain_cpp.linear._time_series import (
+    Delayer,
+    delayed_kernel,
+    detrend_basis,
+    hrf_operator,
+    zscore_runs,
+)
 
 __all__ = [
     "PCA",
     "BandedRidgeCV",
     "BandedSolution",
     "CountSketch",
+    "Delayer",
     "ElasticNetCV",
     "FoldPlan",
     "FracRidge",
@@ -34,7 +42,11 @@ __all__ = [
     "RidgeCV",
     "RidgePlan",
     "SparseRandomProjection",
+    "delayed_kernel",
+    "detrend_basis",
     "draw_band_weights",
+    "hrf_operator",
     "plan",
     "solve_banded_ridge",
+    "zscore_runs",
 ]
