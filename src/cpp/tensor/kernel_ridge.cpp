@@ -23,6 +23,7 @@
 #include <utility>
 
 #include "dnnbrain/core/error.hpp"
+#include "dnnbrain/tensor/symmetric.hpp"
 #include "dnnbrain/tensor/target_tiles.hpp"
 #include "dnnbrain/tensor/tasks.hpp"
 
@@ -32,6 +33,13 @@ namespace {
 
 /// Eigenvalues this far below every alpha add nothing that larger ones do not.
 constexpr double kFarBelow = 1e-3;
+
+/// A penalty of more than the largest eigenvalue over this asks for no more digits than the
+/// responses have: operators are then worked out in their dtype.
+constexpr double kWellConditioned = 8;
+
+/// Up to this order penalties are worked on side by side; beyond, each would take too much memory.
+constexpr Index kParallelOrder = 2048;
 
 /// Filters in the values' own precision: what a skeleton may be off by.
 double skeleton_tolerance(const at::Tensor& responses) {
@@ -80,27 +88,85 @@ Split split_rows(const Fold& fold, Index n) {
 /// All that a fold needs: operators from training to held-out rows, of each member of the skeleton.
 struct FoldOperators {
   Split rows;
+  at::Tensor left_out;      // (n_other,) places of the others among the rows of a filter
+  at::Tensor fit;           // Z_train^+ (z, n_train) fp64
+  at::Tensor z_other;       // (n_other, z) fp64
+  at::Tensor projection;    // (n_other, n_other) fp64, W W': what R and H add up to
   at::Tensor beyond;        // (n_member * n_test, n_train) in the responses' dtype
-  at::Tensor nuisance;      // (n_test, z)
-  at::Tensor nuisance_fit;  // (z, n_train)
-  at::Tensor ones;          // (n_test,)
+  at::Tensor nuisance;      // (n_test, z), likewise
+  at::Tensor nuisance_fit;  // (z, n_train), likewise
+  at::Tensor ones;          // (n_test,), likewise
 };
 
-/// Rows of a fold, as the operators of every penalty need them.
-struct FoldRows {
-  at::Tensor others;     // W_others (n_other, n - z)
-  at::Tensor place;      // (n_test,) of the held-out among the others
-  at::Tensor train;      // W_train' (n - z, n_train) in the responses' dtype
-  at::Tensor through_z;  // W_others' Z_others (n - z, z)
-  at::Tensor fit;        // Z_train^+ (z, n_train)
-  double largest = 0;    // eigenvalue
+FoldOperators empty_operators(const KernelFactor& factor,
+                              const at::Tensor& ones,
+                              const Fold& fold,
+                              Index n_member,
+                              at::ScalarType dtype) {
+  FoldOperators out;
+  out.rows = split_rows(fold, factor.vectors.size(0));
+  const at::Tensor z_train = factor.nuisance.index_select(0, out.rows.train);
+  out.fit = factor.nuisance.size(1) > 0 ? at::linalg_pinv(z_train) : z_train.t();
+  out.z_other = factor.nuisance.index_select(0, out.rows.others);
+  out.projection = symmetric_product(factor.vectors.index_select(0, out.rows.others));
+  out.beyond = at::empty({n_member * out.rows.test.size(0), out.rows.train.size(0)},
+                         factor.vectors.options().dtype(dtype));
+  out.nuisance = factor.nuisance.index_select(0, out.rows.test).to(dtype);
+  out.nuisance_fit = out.fit.to(dtype);
+  out.ones = ones.index_select(0, out.rows.test).to(dtype);
+  return out;
+}
+
+/// Rows that some fold leaves out; tells each fold where its own are among them.
+at::Tensor rows_left_out(std::vector<FoldOperators>& folds, Index n) {
+  at::Tensor any = at::zeros({n}, folds[0].rows.train.options().dtype(at::kBool));
+  for (const FoldOperators& fold : folds) any.index_fill_(0, fold.rows.others, true);
+  const at::Tensor rows = any.nonzero().flatten();
+  at::Tensor place = at::zeros({n}, rows.options());
+  place.index_copy_(0, rows, at::arange(rows.size(0), rows.options()));
+  for (FoldOperators& fold : folds) fold.left_out = place.index_select(0, fold.rows.others);
+  return rows;
+}
+
+double largest_of(const at::Tensor& values) {
+  return values.size(0) > 0 ? values[values.size(0) - 1].item<double>() : 0.0;
+}
+
+/// What one penalty does to the rows that are left out: of R and H, the one that is not close to
+/// the projection off Z, which keeps its digits.
+struct FilteredRows {
+  at::Tensor values;  // (n_row, n)
+  bool residual;      // R, or H
 };
 
-/// The operator of one penalty, (n_test, n_train).
-at::Tensor fold_operator(const FoldRows& rows, const at::Tensor& values, double alpha) {
+FilteredRows filter_rows(const at::Tensor& vectors,  // W in the precision of the result
+                         const at::Tensor& values,
+                         const at::Tensor& rows,
+                         double alpha) {
   const at::Tensor inverse = (values + alpha).reciprocal();
-  const at::Tensor residual = rows.others * (alpha * inverse);
-  const at::Tensor left = at::mm(residual, rows.others.t());
+  const bool residual = alpha < largest_of(values);
+  const at::Tensor filter = residual ? inverse * alpha : inverse * values;
+  if (rows.size(0) == vectors.size(0)) {
+    return {symmetric_product(vectors * filter.sqrt().to(vectors.scalar_type())), residual};
+  }
+  return {at::mm(vectors.index_select(0, rows) * filter.to(vectors.scalar_type()), vectors.t()),
+          residual};
+}
+
+/// The operator of one penalty in one fold, (n_test, n_train).
+at::Tensor fold_operator(const FilteredRows& filtered, const FoldOperators& fold, double alpha) {
+  const at::Tensor own = filtered.values.index_select(0, fold.left_out);
+  at::Tensor left = own.index_select(1, fold.rows.others);
+  at::Tensor across = own.index_select(1, fold.rows.train);
+  const auto precision = across.scalar_type();
+  if (fold.fit.size(0) > 0) {
+    across += at::mm(at::mm(left, fold.z_other.to(precision)), fold.fit.to(precision));
+  }
+  if (filtered.residual) {
+    across.neg_();
+  } else {
+    left = fold.projection.to(precision) - left;
+  }
   const auto [lower, failed] = at::linalg_cholesky_ex(left);
   if (failed.item<int>() != 0) {
     throw NumericalError(message("alpha = ",
@@ -108,51 +174,47 @@ at::Tensor fold_operator(const FoldRows& rows, const at::Tensor& values, double 
                                  " is below the rounding of the kernel: the held-out block of a "
                                  "fold has no inverse. Use larger alphas."));
   }
-  // H + R is the projection off Z, which takes both terms to nothing: either filter will do, and
-  // the one that is not close to that projection keeps its digits.
-  const at::Tensor filtered =
-      alpha < rows.largest ? residual.neg_() : rows.others * (values * inverse);
-  // R_SS^-1 W_S r is no longer than R_SS^-1/2: it may be rounded to the responses' dtype before the
-  // long product. Where it will be, the faster explicit inverse is exact enough.
-  const bool rounds = rows.train.scalar_type() != at::kDouble;
-  const at::Tensor reach =
-      rounds ? at::mm(at::cholesky_inverse(lower).index_select(0, rows.place), filtered)
-             : at::cholesky_solve(filtered, lower).index_select(0, rows.place);
-  at::Tensor operators = at::mm(reach.to(rows.train.scalar_type()), rows.train);
-  if (rows.fit.size(0) > 0) operators += at::mm(at::mm(reach, rows.through_z), rows.fit);
-  return operators;
+  // Where the operator will be rounded, the faster explicit inverse is exact enough.
+  return fold.beyond.scalar_type() == at::kDouble
+             ? at::cholesky_solve(across, lower).index_select(0, fold.rows.place)
+             : at::mm(at::cholesky_inverse(lower).index_select(0, fold.rows.place), across);
 }
 
-FoldOperators fold_operators(const KernelFactor& factor,
-                             const at::Tensor& ones,
-                             const Fold& fold,
-                             const std::vector<double>& alphas,
-                             const AlphaSkeleton& skeleton,
-                             at::ScalarType dtype) {
-  FoldOperators out;
-  out.rows = split_rows(fold, factor.vectors.size(0));
-  const at::Tensor z_train = factor.nuisance.index_select(0, out.rows.train);
-  const at::Tensor z_other = factor.nuisance.index_select(0, out.rows.others);
-  FoldRows rows;
-  rows.others = factor.vectors.index_select(0, out.rows.others);
-  rows.place = out.rows.place;
-  rows.train = factor.vectors.index_select(0, out.rows.train).to(dtype).t();
-  rows.through_z = at::mm(rows.others.t(), z_other);
-  rows.fit = factor.nuisance.size(1) > 0 ? at::linalg_pinv(z_train) : z_train.t();
-  rows.largest = factor.values[factor.values.size(0) - 1].item<double>();
-
-  const Index n_test = out.rows.test.size(0);
+std::vector<FoldOperators> fold_operators(const KernelFactor& factor,
+                                          const at::Tensor& ones,
+                                          const std::vector<Fold>& folds,
+                                          const std::vector<double>& alphas,
+                                          const AlphaSkeleton& skeleton,
+                                          at::ScalarType dtype,
+                                          Monitor& monitor) {
+  const Index n = factor.vectors.size(0);
   const Index n_member = skeleton.n_member();
-  out.beyond =
-      at::empty({n_member * n_test, rows.train.size(1)}, factor.vectors.options().dtype(dtype));
-  for_each_task(n_member, factor.vectors.is_cpu(), [&](Index j) {
-    const Index member = skeleton.members[static_cast<std::size_t>(j)];
-    out.beyond.narrow(0, j * n_test, n_test)
-        .copy_(fold_operator(rows, factor.values, alphas[static_cast<std::size_t>(member)]));
-  });
-  out.nuisance = factor.nuisance.index_select(0, out.rows.test).to(dtype);
-  out.nuisance_fit = rows.fit.to(dtype);
-  out.ones = ones.index_select(0, out.rows.test).to(dtype);
+  std::vector<FoldOperators> out;
+  for (const Fold& fold : folds) {
+    out.push_back(empty_operators(factor, ones, fold, n_member, dtype));
+  }
+  const at::Tensor rows = rows_left_out(out, n);
+  // R_SS^-1 magnifies rounding by up to 1 + l_max / alpha.
+  const at::Tensor rounded = factor.vectors.to(dtype);
+  const double well_conditioned = largest_of(factor.values) / kWellConditioned;
+  const auto make = [&](Index j) {
+    const double alpha =
+        alphas[static_cast<std::size_t>(skeleton.members[static_cast<std::size_t>(j)])];
+    const at::Tensor& vectors = alpha >= well_conditioned ? rounded : factor.vectors;
+    const FilteredRows filtered = filter_rows(vectors, factor.values, rows, alpha);
+    for (const FoldOperators& fold : out) {
+      const Index n_test = fold.rows.test.size(0);
+      fold.beyond.narrow(0, j * n_test, n_test).copy_(fold_operator(filtered, fold, alpha));
+    }
+  };
+  if (factor.vectors.is_cpu() && n <= kParallelOrder) {
+    for_each_task(n_member, /*parallel=*/true, make);
+  } else {
+    for (Index j = 0; j < n_member; ++j) {
+      make(j);
+      monitor.step(0);
+    }
+  }
   return out;
 }
 
@@ -229,6 +291,7 @@ GridScores cross_validate_kernel_ridge(const KernelFactor& factor,
   check(factor, responses, ones);
   const Index n_target = responses.size(1);
   const Index n_fold = static_cast<Index>(folds.size());
+  DNNBRAIN_REQUIRE(n_fold > 0, "there must be at least one fold.");
   const TargetTiles tiles(responses, factor.nuisance);
   GridCollector collector(
       skeleton_of(factor, alphas, skeleton_tolerance(responses), Filter::kPrediction),
@@ -239,31 +302,27 @@ GridScores cross_validate_kernel_ridge(const KernelFactor& factor,
       keep_folds);
   const Index n_member = collector.skeleton().n_member();
 
-  monitor.start(n_fold * n_target);
-  for (Index f = 0; f < n_fold; ++f) {
-    const FoldOperators fold = fold_operators(factor,
-                                              ones,
-                                              folds[static_cast<std::size_t>(f)],
-                                              alphas,
-                                              collector.skeleton(),
-                                              responses.scalar_type());
-    const at::Tensor beyond = fold.beyond.t();
-    const Index n_test = fold.rows.test.size(0);
-    tiles.for_each(monitor, [&](Index first, Index n_tile) {
-      const TargetTile targets = tiles.read(first, n_tile);
+  monitor.start(n_target);
+  const std::vector<FoldOperators> operators = fold_operators(
+      factor, ones, folds, alphas, collector.skeleton(), responses.scalar_type(), monitor);
+  tiles.for_each(monitor, [&](Index first, Index n_tile) {
+    const TargetTile targets = tiles.read(first, n_tile);
+    for (Index f = 0; f < n_fold; ++f) {
+      const FoldOperators& fold = operators[static_cast<std::size_t>(f)];
       const at::Tensor train = targets.rows.index_select(1, fold.rows.train);
       at::Tensor test = targets.rows.index_select(1, fold.rows.test);
       if (fold.nuisance.size(1) > 0) {
         test -= at::mm(at::mm(train, fold.nuisance_fit.t()), fold.nuisance.t());
       }
       TileScores tile;
-      tile.predicted = at::mm(train, beyond).view({n_tile, n_member, n_test});
+      tile.predicted =
+          at::mm(train, fold.beyond.t()).view({n_tile, n_member, fold.rows.test.size(0)});
       tile.measured = test;
       tile.ones = fold.ones;
       tile.held_out = describe_held_out(test, fold.ones, targets.magnitudes);
       collector.add(f, first, tile);
-    });
-  }
+    }
+  });
   return collector.finish();
 }
 

@@ -67,6 +67,7 @@ AlphaSkeleton alpha_skeleton(const std::vector<double>& alphas,
 
   Columns columns(n_alpha);
   std::vector<double> scales(n_alpha);
+  std::vector<double> tops(n_alpha);
   for (std::size_t a = 0; a < n_alpha; ++a) {
     for (const double lambda : points) {
       const double part = filter == Filter::kPrediction ? lambda : alphas[a];
@@ -74,20 +75,24 @@ AlphaSkeleton alpha_skeleton(const std::vector<double>& alphas,
     }
     scales[a] = norm(columns[a]);
     for (double& value : columns[a]) value /= scales[a];
+    tops[a] = largest(columns[a]);
   }
 
   // Pivoted QR by modified Gram-Schmidt, each projection done twice: orthogonal to rounding.
-  const double enough = tolerance / std::sqrt(static_cast<double>(points.size()));
   Columns basis;
   Columns r(n_alpha);  // r[a][k]: component of column a on basis vector k
   AlphaSkeleton skeleton;
   while (skeleton.members.size() < n_alpha) {
-    const auto pivot = static_cast<std::size_t>(std::distance(
-        columns.begin(),
-        std::max_element(columns.begin(), columns.end(), [](const auto& x, const auto& y) {
-          return norm(x) < norm(y);
-        })));
-    if (largest(columns[pivot]) <= enough) break;
+    std::size_t pivot = 0;
+    double worst = 0;
+    for (std::size_t a = 0; a < n_alpha; ++a) {
+      const double off = largest(columns[a]) / tops[a];
+      if (off > worst) {
+        worst = off;
+        pivot = a;
+      }
+    }
+    if (worst <= tolerance) break;
     if (static_cast<double>(skeleton.members.size() + 1) >
         kWorthwhile * static_cast<double>(n_alpha)) {
       return whole_grid(static_cast<Index>(n_alpha));

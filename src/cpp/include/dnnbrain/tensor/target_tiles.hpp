@@ -19,7 +19,7 @@
 namespace dnnbrain {
 
 /// Targets of a tile: what is made of them stays in cache.
-inline constexpr Index kTargetTile = 128;
+inline constexpr Index kTargetTile = 256;
 
 /// A GPU wants more at a time, and one thread to feed it.
 inline constexpr Index kDeviceTargetTile = 4096;
