@@ -123,8 +123,8 @@ def test_wrong_arguments() -> None:
     bands, y = simulate()
     for changed, message in (
         ({"bands": {"a": bands["a"]}}, "from 2 to 6; got 1"),
-        ({"alphas": [0.0, 1.0]}, "alphas must be positive"),
-        ({"alphas": []}, "alphas must be positive"),
+        ({"alphas": [0.0, 1.0]}, "alphas must be finite and positive"),
+        ({"alphas": []}, "alphas must be finite and positive"),
         ({"responses": y[:-1]}, "has 90, the responses 89"),
         ({"inner_cv": 100}, "from 2 to the number of stimuli"),
     ):

@@ -102,7 +102,10 @@ def test_targets_that_are_constant_in_training_do_not_choose() -> None:
         (RidgeCV(ALPHAS, cv=3, scoring="explained_variance"), "scoring='explained_variance'"),
         (GridSearchCV(Ridge(), {"alpha": [0.0, 1.0]}), "positive alphas"),
         (GridSearchCV(Ridge(), {"alpha": [1.0], "tol": [1e-3]}), "over alpha alone"),
-        (GridSearchCV(Ridge(solver="lsqr"), {"alpha": [1.0, 2.0]}), "wants Ridge as it comes"),
+        (
+            GridSearchCV(Ridge(solver="lsqr"), {"alpha": [1.0, 2.0]}),
+            "stops where its tolerance says",
+        ),
         (GridSearchCV(Lasso(random_state=0), {"alpha": [1.0]}), "no native route for GridSearchCV"),
         (
             RandomizedSearchCV(Ridge(), {"alpha": [1.0, 2.0]}, n_iter=2, random_state=0),

@@ -93,7 +93,11 @@ class Encoder:
         )
         layers.check_n_stim(len(targets.data))
         chosen = [
-            (part, layer, choose_route(self.estimator, layer, folds, name=part.name))
+            (
+                part,
+                layer,
+                choose_route(self.estimator, layer, folds, name=part.name, groups=self.groups),
+            )
             for part, layer in layers.parts()
         ]
         self.scores_ = self._score(chosen, targets, folds, progress)

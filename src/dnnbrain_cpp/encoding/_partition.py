@@ -17,10 +17,13 @@ from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp._progress import Progress, ProgressCallback, progress_callback
 from dnnbrain_cpp.encoding._layers import LayerData, Sources, read_layers
 from dnnbrain_cpp.encoding._routes._base import tell
+from dnnbrain_cpp.encoding._routes._inner import inner_folds
 from dnnbrain_cpp.encoding._scoring import score_columns
 from dnnbrain_cpp.encoding._targets import Targets, TargetsLike, read_targets
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
+from dnnbrain_cpp.linear import _ridge_solvers as solvers
+from dnnbrain_cpp.linear._alpha_search import check_alphas
 
 __all__ = ["VariancePartition", "variance_partition"]
 
@@ -191,24 +194,14 @@ def variance_partition(
     layers = read_layers(bands)
     if not 2 <= len(layers.data) <= _MAX_BANDS:
         raise ValueError(f"bands must be from 2 to {_MAX_BANDS}; got {len(layers.data)}.")
-    grid = np.asarray(alphas, dtype=np.float64)
-    if grid.ndim != 1 or not len(grid) or not (np.isfinite(grid) & (grid > 0)).all():
-        raise ValueError(f"alphas must be positive and 1-D, one at least; got {alphas!r}.")
+    grid = check_alphas(alphas, positive=True)
     targets = read_targets(responses, mask).joined(layers.ids)
     n_stim = len(targets.data)
     layers.check_n_stim(n_stim)
     folds = FoldPlan.make(cv, n_stim=n_stim, groups=groups)
-    inner = [
-        FoldPlan.make(
-            inner_cv,
-            n_stim=len(train),
-            groups=None if groups is None else np.asarray(groups)[train],
-            min_test=1,
-        )
-        for train, _ in folds
-    ]
+    inner = [inner_folds(inner_cv, train, groups) for train, _ in folds]
     with progress_callback(progress, "variance partition") as report:
-        return _partition(layers.data, targets, folds, inner, grid.tolist(), report)
+        return _partition(layers.data, targets, folds, inner, grid, report)
 
 
 def _partition(
@@ -216,7 +209,7 @@ def _partition(
     targets: Targets,
     folds: FoldPlan,
     inner: list[FoldPlan],
-    alphas: list[float],
+    alphas: torch.Tensor,
     report: ProgressCallback | None,
 ) -> VariancePartition:
     names = tuple(layers)
@@ -270,19 +263,16 @@ def _predict_bands(
     parts: list[tuple[torch.Tensor, torch.Tensor]],
     responses: NDArray[Any],
     inner: FoldPlan,
-    alphas: list[float],
+    alphas: torch.Tensor,
 ) -> list[NDArray[np.float64]]:
     """Return what each band adds to the held-out predictions, about the training mean."""
     measured = as_tensor(responses)
-    ones = torch.ones(len(responses), dtype=torch.float64)
+    design = solvers.make_design(measured[:, :0], measured, fit_intercept=True)
     kernel = torch.stack([inside for inside, _ in parts]).sum(0)
-    factor = core.KernelFactor(kernel, ones[:, None])
-    scores, _ = factor.cross_validate(
-        measured, ones, inner.tensors(), alphas, core.RidgeScore.mse, False, None
-    )
-    # Of penalties that do equally well, the largest.
-    best = len(alphas) - 1 - scores.flip(0).argmax(0)
-    dual = factor.solve(measured, torch.tensor(alphas, dtype=torch.float64)[best])
+    factor = core.KernelFactor(kernel, design.nuisance)
+    scores, _ = solvers.score_kernel(factor, design, inner.tensors(), alphas)
+    best, _ = solvers.best_alphas(scores, alphas, per_target=True, dtype=measured.dtype)
+    dual = factor.solve(measured, best)
     return [(across @ dual.to(torch.float64)).numpy() for _, across in parts]
 
 

@@ -18,6 +18,7 @@ from dnnbrain_cpp._validate import check_choice
 from dnnbrain_cpp.encoding._layers import LayerData, Sources, read_layers
 from dnnbrain_cpp.encoding._routes import Route, choose_route
 from dnnbrain_cpp.encoding._routes._base import tell
+from dnnbrain_cpp.encoding._routes._inner import inner_folds
 from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.encoding._scoring import SCORINGS, score_columns
 from dnnbrain_cpp.encoding._targets import Targets, TargetsLike, read_targets
@@ -146,7 +147,7 @@ def stack(
     _check_count(len(layers.data))
     nested = [_with_inner(fold, outer, inner_cv, groups) for fold in outer]
     chosen = {
-        name: (choose_route(estimator, layer, _together(nested), name=name), layer)
+        name: (choose_route(estimator, layer, _together(nested), name=name, groups=groups), layer)
         for name, layer in layers.data.items()
     }
     with progress_callback(progress, "stacking") as report:
@@ -308,12 +309,7 @@ def _with_inner(
 ) -> FoldPlan:
     """Return the folds inside a training set, in rows of the data, and the fold itself at last."""
     train, _ = fold
-    inside = FoldPlan.make(
-        inner_cv,
-        n_stim=len(train),
-        groups=None if groups is None else np.asarray(groups)[train],
-        min_test=1,
-    )
+    inside = inner_folds(inner_cv, train, groups)
     return FoldPlan(
         (*((train[a], train[b]) for a, b in inside), fold), outer.n_stim, "nested folds"
     )

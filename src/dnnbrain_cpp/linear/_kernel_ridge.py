@@ -12,20 +12,17 @@ from sklearn.utils import Tags
 
 from dnnbrain_cpp._native import core
 from dnnbrain_cpp._progress import Progress, progress_callback
-from dnnbrain_cpp._validate import check_choice
 from dnnbrain_cpp.linear import _ridge_solvers as solvers
-from dnnbrain_cpp.linear._estimator import TensorMixin
-from dnnbrain_cpp.linear._folds import FoldPlan
-from dnnbrain_cpp.linear._ridge import DEFAULT_ALPHAS, check_alphas
+from dnnbrain_cpp.linear._alpha_search import DEFAULT_ALPHAS, AlphaSearchMixin
 from dnnbrain_cpp.linear._target_scores import r2_average
 
-__all__ = ["KernelRidgeCV"]
+__all__ = ["KernelRidgeCV", "check_kernel"]
 
 _ASYMMETRY = {torch.float32: 1e-4, torch.float64: 1e-8}
 """What a kernel may differ from its transpose by, relative to its largest entry."""
 
 
-class KernelRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class KernelRidgeCV(AlphaSearchMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Kernel ridge regression with penalties chosen by cross-validation, per target.
 
     `fit` takes the kernel of the training rows, `predict` that of new rows with the training rows.
@@ -99,25 +96,14 @@ class KernelRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
         -------
         self
         """
-        alphas = check_alphas(self.alphas, positive=True)
-        if self.scoring is not None:
-            check_choice(
-                self.scoring, "scoring", [name for name in solvers.RIDGE_SCORES if name is not None]
-            )
-        kernel, targets = self._fit_data(X, y)
-        if targets is None:
-            raise ValueError("y must hold the targets; got None.")
-        _check_kernel(kernel)
+        alphas = self._check_search()
+        kernel, targets = self._fit_pair(X, y)
+        check_kernel(kernel)
         design = solvers.make_design(kernel, targets, fit_intercept=self.fit_intercept)
         exact = kernel.double()
         factor = core.KernelFactor((exact + exact.T) / 2, design.nuisance)
-        scores = self._cross_validated(factor, design, alphas, groups)
-        chosen, best = solvers.best_alphas(
-            scores, alphas, per_target=self.alpha_per_target, dtype=targets.dtype
-        )
-        shared = self._one_target or not self.alpha_per_target
-        self.alpha_ = float(chosen[0]) if shared else self._back(chosen)
-        self.best_score_ = float(best[0]) if shared else self._back(best)
+        scores, every = self._cross_validated(factor, design, alphas, groups)
+        chosen = self._choose(scores, every, alphas, targets.dtype)
         self._dual = factor.solve(targets, chosen.to(targets.device))
         self.dual_coef_ = self._back_targets(self._dual)
         mean = torch.zeros(targets.shape[1], dtype=torch.float64, device=targets.device)
@@ -134,29 +120,19 @@ class KernelRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
         design: solvers.Design,
         alphas: torch.Tensor,
         groups: ArrayLike | None,
-    ) -> torch.Tensor:
-        loo = isinstance(self.cv, str) and self.cv == "loo"
-        folds = FoldPlan.make(self.cv, n_stim=design.n, groups=groups, min_test=1 if loo else 2)
-        grid = [float(alpha) for alpha in alphas]
-        score = solvers.RIDGE_SCORES[self.scoring]
-        every: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return mean scores of shape (a, t), and those of each fold if they are kept."""
+        folds = self._make_folds(design.n, groups)
         with progress_callback(self.progress, "choosing alpha") as report:
-            if loo:
-                mean = factor.leave_one_out(design.Y, design.ones, grid, score, report)
-                every = mean[None]
-            else:
-                mean, every = factor.cross_validate(
-                    design.Y,
-                    design.ones,
-                    folds.tensors(design.Y.device),
-                    grid,
-                    score,
-                    self.store_cv_results,
-                    report,
-                )
-        if self.store_cv_results and every is not None:
-            self.cv_results_ = self._back(every)
-        return mean
+            return solvers.score_kernel(
+                factor,
+                design,
+                None if self._leaves_one_out else folds.tensors(design.Y.device),
+                alphas,
+                scoring=self.scoring,
+                keep_folds=self.store_cv_results,
+                report=report,
+            )
 
     def predict(self, X: Any) -> Any:
         """Predict the targets of new rows.
@@ -181,12 +157,13 @@ class KernelRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
         return r2_average(y, self.predict(X), sample_weight)
 
 
-def _check_kernel(kernel: torch.Tensor) -> None:
+def check_kernel(kernel: torch.Tensor, name: str = "X") -> None:
+    """Raise unless a kernel is square and symmetric."""
     if kernel.shape[0] != kernel.shape[1]:
         raise ValueError(
-            f"X must be the square kernel of the training rows; got shape {tuple(kernel.shape)}. "
-            "Pass X @ X.T, or use RidgeCV on the features."
+            f"{name} must be the square kernel of the training rows; got shape "
+            f"{tuple(kernel.shape)}. Pass X @ X.T, or use RidgeCV on the features."
         )
     off = float((kernel - kernel.T).abs().max())
     if off > _ASYMMETRY[kernel.dtype] * float(kernel.abs().max()):
-        raise ValueError(f"X must be a symmetric kernel; it is not, by up to {off:g}.")
+        raise ValueError(f"{name} must be a symmetric kernel; it is not, by up to {off:g}.")

@@ -13,26 +13,12 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from dnnbrain_cpp._progress import Progress, progress_callback
 from dnnbrain_cpp._validate import check_choice
 from dnnbrain_cpp.linear import _ridge_solvers as solvers
+from dnnbrain_cpp.linear._alpha_search import DEFAULT_ALPHAS, AlphaSearchMixin, check_alphas
 from dnnbrain_cpp.linear._estimator import TensorMixin
-from dnnbrain_cpp.linear._folds import FoldPlan
 from dnnbrain_cpp.linear._plan import plan_ridge
 from dnnbrain_cpp.linear._target_scores import r2_average
 
-__all__ = ["Ridge", "RidgeCV", "check_alphas"]
-
-DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 6, 15))
-
-
-def check_alphas(alphas: ArrayLike, *, positive: bool) -> torch.Tensor:
-    """Return penalties as a float64 tensor of shape (a,); raise unless they are finite and > 0."""
-    array = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
-    low = "positive" if positive else "not negative"
-    good = np.isfinite(array) & ((array > 0) if positive else (array >= 0))
-    if array.ndim != 1 or not len(array) or not good.all():
-        raise ValueError(
-            f"alphas must be finite and {low}, one number or a sequence; got {alphas!r}."
-        )
-    return torch.from_numpy(array.copy())
+__all__ = ["Ridge", "RidgeCV"]
 
 
 class _RidgeBase(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -41,9 +27,7 @@ class _RidgeBase(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator): 
     fit_intercept: bool
 
     def _design(self, X: Any, y: Any, sample_weight: Any, nuisance: Any) -> solvers.Design:
-        data, targets = self._fit_data(X, y)
-        if targets is None:
-            raise ValueError("y must hold the targets; got None.")
+        data, targets = self._fit_pair(X, y)
         return solvers.make_design(
             data,
             targets,
@@ -182,7 +166,7 @@ class Ridge(_RidgeBase):
         return self
 
 
-class RidgeCV(_RidgeBase):
+class RidgeCV(AlphaSearchMixin, _RidgeBase):
     """Ridge regression with penalties chosen by cross-validation, for each target its own.
 
     Parameters
@@ -297,29 +281,20 @@ class RidgeCV(_RidgeBase):
             For NaN, unequal lengths, impossible folds, alphas that are not positive, or nuisance
             columns that a training fold cannot tell apart.
         """
-        alphas = check_alphas(self.alphas, positive=True)
-        if self.scoring is not None:
-            check_choice(
-                self.scoring, "scoring", [name for name in solvers.RIDGE_SCORES if name is not None]
-            )
+        alphas = self._check_search()
         if self.standardize is not None:
             check_choice(self.standardize, "standardize", ("fold", "global"))
         design = self._design(X, y, sample_weight, nuisance)
-        scores = self._cross_validated(design, alphas, groups)
-        chosen, best = solvers.best_alphas(
-            scores, alphas, per_target=self.alpha_per_target, dtype=design.X.dtype
-        )
-        shared = self._one_target or not self.alpha_per_target
-        self.alpha_ = float(chosen[0]) if shared else self._back(chosen)
-        self.best_score_ = float(best[0]) if shared else self._back(best)
+        scores, every = self._cross_validated(design, alphas, groups)
+        chosen = self._choose(scores, every, alphas, design.X.dtype)
         self._learn(design, chosen, standardize=self.standardize is not None)
         return self
 
     def _cross_validated(
         self, design: solvers.Design, alphas: torch.Tensor, groups: ArrayLike | None
-    ) -> torch.Tensor:
-        loo = isinstance(self.cv, str) and self.cv == "loo"
-        folds = FoldPlan.make(self.cv, n_stim=design.n, groups=groups, min_test=1 if loo else 2)
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return mean scores of shape (a, t), and those of each fold if they are kept."""
+        folds = self._make_folds(design.n, groups)
         self.plan_ = plan_ridge(
             design.n,
             design.p,
@@ -331,10 +306,9 @@ class RidgeCV(_RidgeBase):
             dtype=str(design.X.dtype).removeprefix("torch."),
             budget_bytes=self.budget_bytes,
         )
-        every: torch.Tensor | None
         with progress_callback(self.progress, "choosing alpha") as report:
-            if loo and self.standardize != "fold":
-                mean = solvers.leave_one_out(
+            if self._leaves_one_out and self.standardize != "fold":
+                pooled = solvers.leave_one_out(
                     design,
                     alphas,
                     scoring=self.scoring,
@@ -342,19 +316,15 @@ class RidgeCV(_RidgeBase):
                     fit_intercept=self.fit_intercept,
                     report=report,
                 )
-                every = mean[None]
-            else:
-                mean, every = solvers.cross_validate(
-                    design,
-                    folds,
-                    alphas,
-                    scoring=self.scoring,
-                    standardize=self.standardize,
-                    fit_intercept=self.fit_intercept,
-                    keep_folds=self.store_cv_results,
-                    run_plan=self.plan_,
-                    report=report,
-                )
-        if self.store_cv_results and every is not None:
-            self.cv_results_ = self._back(every)
-        return mean
+                return pooled, pooled[None]
+            return solvers.cross_validate(
+                design,
+                folds,
+                alphas,
+                scoring=self.scoring,
+                standardize=self.standardize,
+                fit_intercept=self.fit_intercept,
+                keep_folds=self.store_cv_results,
+                run_plan=self.plan_,
+                report=report,
+            )

@@ -24,10 +24,12 @@ __all__ = [
     "cross_validate",
     "leave_one_out",
     "make_design",
+    "score_kernel",
     "solve",
 ]
 
 Standardize = Literal["fold", "global"] | None
+Pairs = list[tuple[torch.Tensor, torch.Tensor]]
 
 RIDGE_SCORES = {
     None: core.RidgeScore.mse,
@@ -230,34 +232,54 @@ def cross_validate(
     X = _about_mean(design, fit_intercept)
     block = len(alphas) if run_plan is None else run_plan.alpha_block
 
-    def score_kernel(
-        kernel: torch.Tensor, some: list[tuple[torch.Tensor, torch.Tensor]], *, keep: bool
+    def of_kernel(
+        kernel: torch.Tensor, some: Pairs, *, keep: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         factor = core.KernelFactor(kernel, design.nuisance)
         parts = [
-            factor.cross_validate(
-                design.Y,
-                design.ones,
-                some,
-                [float(alpha) for alpha in alphas[first : first + block]],
-                RIDGE_SCORES[scoring],
-                keep,
-                report,
-            )
-            for first in range(0, len(alphas), block)
+            score_kernel(factor, design, some, few, scoring=scoring, keep_folds=keep, report=report)
+            for few in torch.split(alphas, block)
         ]
         every = [part[1] for part in parts if part[1] is not None]
         return torch.cat([part[0] for part in parts]), torch.cat(every, 1) if every else None
 
     if standardize != "fold":
         scale = column_scale(design) if standardize == "global" else None
-        return score_kernel(kernel_of(X, scale=scale), rows, keep=keep_folds)
+        return of_kernel(kernel_of(X, scale=scale), rows, keep=keep_folds)
     # The scale is the fold's own, and so is the kernel.
     own = [
-        score_kernel(kernel_of(X, scale=column_scale(design, train)), [(train, test)], keep=True)[1]
+        of_kernel(kernel_of(X, scale=column_scale(design, train)), [(train, test)], keep=True)[1]
         for train, test in rows
     ]
     return _join_folds(own, keep_folds)
+
+
+def score_kernel(
+    factor: core.KernelFactor,
+    design: Design,
+    rows: Pairs | None,
+    alphas: torch.Tensor,
+    *,
+    scoring: str | None = None,
+    keep_folds: bool = False,
+    report: ProgressCallback | None = None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Score penalties with a factored kernel, as `cross_validate` does.
+
+    Parameters
+    ----------
+    factor : core.KernelFactor
+    design : Design
+        Its X is not looked at.
+    rows : list of (train, test) or None
+        None leaves out one row at a time, predictions pooled: one fold.
+    """
+    grid = [float(alpha) for alpha in alphas]
+    score = RIDGE_SCORES[scoring]
+    if rows is not None:
+        return factor.cross_validate(design.Y, design.ones, rows, grid, score, keep_folds, report)
+    pooled = factor.leave_one_out(design.Y, design.ones, grid, score, report)
+    return pooled, pooled[None]
 
 
 def _join_folds(
@@ -281,13 +303,7 @@ def leave_one_out(
     X = _about_mean(design, fit_intercept)
     scale = column_scale(design) if standardize == "global" else None
     factor = core.KernelFactor(kernel_of(X, scale=scale), design.nuisance)
-    return factor.leave_one_out(
-        design.Y,
-        design.ones,
-        [float(alpha) for alpha in alphas],
-        RIDGE_SCORES[scoring],
-        report,
-    )
+    return score_kernel(factor, design, None, alphas, scoring=scoring, report=report)[0]
 
 
 def best_alphas(

@@ -27,13 +27,24 @@ __all__ = ["ElasticNetCV", "LassoCV"]
 class _SparseCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """One model of scikit-learn's per target, in threads."""
 
-    alphas: int | ArrayLike
-    eps: float
-    cv: Any
-    fit_intercept: bool
-    max_iter: int
-    tol: float
-    n_jobs: int | None
+    def __init__(
+        self,
+        alphas: int | ArrayLike = 100,
+        *,
+        eps: float = 1e-3,
+        cv: Any = 5,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float = 1e-4,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.alphas = alphas
+        self.eps = eps
+        self.cv = cv
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_jobs = n_jobs
 
     def _model(self, options: dict[str, Any]) -> Any:
         """Return an unfitted model of one target."""
@@ -166,25 +177,6 @@ class LassoCV(_SparseCV):
     brains; reduce the columns first, or use ridge. Tensors are brought to the CPU.
     """
 
-    def __init__(
-        self,
-        alphas: int | ArrayLike = 100,
-        *,
-        eps: float = 1e-3,
-        cv: Any = 5,
-        fit_intercept: bool = True,
-        max_iter: int = 1000,
-        tol: float = 1e-4,
-        n_jobs: int | None = None,
-    ) -> None:
-        self.alphas = alphas
-        self.eps = eps
-        self.cv = cv
-        self.fit_intercept = fit_intercept
-        self.max_iter = max_iter
-        self.tol = tol
-        self.n_jobs = n_jobs
-
     def _model(self, options: dict[str, Any]) -> Any:
         return linear_model.LassoCV(**options)
 
@@ -226,14 +218,16 @@ class ElasticNetCV(_SparseCV):
         tol: float = 1e-4,
         n_jobs: int | None = None,
     ) -> None:
+        super().__init__(
+            alphas,
+            eps=eps,
+            cv=cv,
+            fit_intercept=fit_intercept,
+            max_iter=max_iter,
+            tol=tol,
+            n_jobs=n_jobs,
+        )
         self.l1_ratio = l1_ratio
-        self.alphas = alphas
-        self.eps = eps
-        self.cv = cv
-        self.fit_intercept = fit_intercept
-        self.max_iter = max_iter
-        self.tol = tol
-        self.n_jobs = n_jobs
 
     def _model(self, options: dict[str, Any]) -> Any:
         return linear_model.ElasticNetCV(l1_ratio=self.l1_ratio, **options)

@@ -16,7 +16,7 @@ from dnnbrain_cpp.exceptions import Cancelled
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
 
-__all__ = ["Route", "smaller_source", "tell"]
+__all__ = ["Route", "check_components", "smaller_source", "tell"]
 
 
 class Route(ABC):
@@ -28,6 +28,16 @@ class Route(ABC):
     @abstractmethod
     def note(self) -> str:
         """What runs, and if it is not native, why."""
+
+    @property
+    def scales(self) -> bool:
+        """Whether features are divided by their standard deviation, which a Gram matrix has not."""
+        return False
+
+    def check(  # noqa: B027 - most have nothing to check
+        self, layer: LayerData, folds: FoldPlan, name: str
+    ) -> None:
+        """Raise where these folds of this layer cannot be fitted, before any work is done."""
 
     def prepared(self, layer: LayerData, folds: FoldPlan) -> LayerData:
         """Return the layer in the form that serves these folds again and again."""
@@ -76,3 +86,19 @@ def smaller_source(layer: LayerData, folds: FoldPlan, *, standardize: bool) -> L
     if isinstance(layer, Gram) or standardize or layer.shape[1] < min(folds.n_train):
         return layer
     return Gram.from_features(layer)
+
+
+def check_components(
+    count: int | None, layer: LayerData, folds: FoldPlan, name: str, *, what: str = "PCA"
+) -> None:
+    """Raise if more components are wanted than the smallest training set has dimensions."""
+    n_feat = layer.n_feat if isinstance(layer, Gram) else layer.shape[1]
+    n_train = min(folds.n_train)
+    most = min(n_train - 1, n_feat)
+    if count is None or 1 <= count <= most:
+        return
+    raise ValueError(
+        f"{what} must keep from 1 to {most} components of layer {name!r}: its features are "
+        f"{n_feat}, and the smallest training fold has {n_train} stimuli, which centring "
+        f"leaves {n_train - 1} dimensions; got n_components={count}."
+    )

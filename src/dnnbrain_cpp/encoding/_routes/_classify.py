@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp.encoding._layers import LayerData
-from dnnbrain_cpp.encoding._routes._base import smaller_source
-from dnnbrain_cpp.encoding._routes._choose import check_components, default_components
+from dnnbrain_cpp.encoding._routes._base import check_components, smaller_source
+from dnnbrain_cpp.encoding._routes._choose import default_components
 from dnnbrain_cpp.encoding._routes._recognise import NotNative, Steps, read_steps
 from dnnbrain_cpp.encoding._routes._sklearn import describe
 from dnnbrain_cpp.features import Gram
@@ -103,7 +103,7 @@ def choose_classifier(
         )
     try:
         steps = read_steps(estimator)
-        check_components(steps, n_train, n_feat, name)
+        check_components(steps.n_components, layer, folds, name)
         _check_rotation_is_free(steps)
         if not isinstance(layer, Gram) or not steps.standardize:
             scaler = "StandardScaler + " if steps.standardize else ""

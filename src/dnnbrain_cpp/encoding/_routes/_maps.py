@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp._progress import ProgressCallback
+from dnnbrain_cpp._validate import check_integer
 from dnnbrain_cpp.encoding._layers import LayerData
-from dnnbrain_cpp.encoding._routes._base import Route, smaller_source, tell
+from dnnbrain_cpp.encoding._routes._base import Route, check_components, smaller_source, tell
+from dnnbrain_cpp.encoding._routes._recognise import NotNative, Steps, check_linear, check_ridge
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
+from dnnbrain_cpp.linear._alpha_search import check_alphas
 
-__all__ = ["MapRoute"]
+__all__ = ["MapRoute", "read_components", "read_least_squares", "read_own_ridge", "read_ridge"]
 
 _FOLD_SCORES = {
     "r": core.FoldScore.r,
@@ -62,6 +65,15 @@ class MapRoute(Route):
             steps.append(f"PCA({self.n_components})")
         steps.append("least squares" if self.alpha == 0 else f"ridge(alpha={self.alpha:g})")
         return f"native: {' + '.join(steps)}" + (" (default)" if self.is_default else "")
+
+    @property
+    def scales(self) -> bool:
+        """Whether features are divided by their standard deviation."""
+        return self.standardize
+
+    def check(self, layer: LayerData, folds: FoldPlan, name: str) -> None:
+        """Raise if PCA is to keep more components than the smallest training set has dimensions."""
+        check_components(self.n_components or None, layer, folds, name)
 
     def prepared(self, layer: LayerData, folds: FoldPlan) -> LayerData:
         """Return the Gram matrix where it serves all folds, else the features."""
@@ -119,3 +131,45 @@ class MapRoute(Route):
         )
         out: NDArray[np.float64] = scores.numpy()
         return out
+
+
+def read_least_squares(steps: Steps) -> MapRoute:
+    """Return the route of `LinearRegression`, or raise `NotNative`."""
+    check_linear(steps.last)
+    return _map_of(steps, 0.0)
+
+
+def read_ridge(steps: Steps) -> MapRoute:
+    """Return the route of scikit-learn's `Ridge`, or raise `NotNative`."""
+    alpha = steps.last.alpha
+    check_ridge(steps.last)
+    if np.ndim(alpha) or alpha < 0:
+        raise NotNative("native ridge takes one alpha for all targets")
+    return _map_of(steps, float(alpha))
+
+
+def read_own_ridge(steps: Steps) -> MapRoute:
+    """Return the route of our `Ridge`, or raise `NotNative`."""
+    last = steps.last
+    alphas = check_alphas(last.alpha, positive=False)
+    if len(alphas) > 1:
+        raise NotNative("native ridge takes one alpha for all targets")
+    if not last.fit_intercept:
+        raise NotNative("native regression has an intercept, and this has fit_intercept=False")
+    if last.standardize:
+        steps = steps.standardized()
+    return _map_of(steps, float(alphas[0]))
+
+
+def read_components(steps: Steps) -> MapRoute:
+    """Return the route of our `PCRegression` of a fixed count, or raise `NotNative`."""
+    count = steps.last.n_components
+    if isinstance(count, bool) or not isinstance(count, int | np.integer):
+        raise NotNative("a count that is chosen by cross-validation has no native route")
+    if steps.n_components is not None:
+        raise NotNative("no native route with PCA in front of PCRegression")
+    return MapRoute(check_integer(count, "n_components", minimum=1), standardize=steps.standardize)
+
+
+def _map_of(steps: Steps, alpha: float) -> MapRoute:
+    return MapRoute(steps.n_components or 0, alpha, steps.whiten, steps.standardize)

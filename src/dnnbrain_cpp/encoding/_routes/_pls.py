@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from dnnbrain_cpp.encoding._layers import LayerData
-from dnnbrain_cpp.encoding._routes._base import Route
+from dnnbrain_cpp.encoding._routes._base import Route, check_components
 from dnnbrain_cpp.encoding._routes._recognise import NotNative, Steps
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
@@ -28,18 +28,30 @@ class PlsRoute(Route):
     scale : bool
     max_iter : int
     tol : float
+    algorithm : {"nipals", "exact"}
     """
 
     n_components: int
     scale: bool
     max_iter: int
     tol: float
+    algorithm: str = "nipals"
     native = True
 
     @property
     def note(self) -> str:
         """What runs."""
-        return f"native: PLSRegression({self.n_components})"
+        exact = ", exact" if self.algorithm == "exact" else ""
+        return f"native: PLSRegression({self.n_components}{exact})"
+
+    @property
+    def scales(self) -> bool:
+        """Whether features are divided by their standard deviation."""
+        return self.scale
+
+    def check(self, layer: LayerData, folds: FoldPlan, name: str) -> None:
+        """Raise if a training set has not as many components."""
+        check_components(self.n_components, layer, folds, name, what="PLSRegression")
 
     def prepared(self, layer: LayerData, folds: FoldPlan) -> LayerData:
         """Return the Gram matrix where it serves all folds: where nothing is scaled."""
@@ -62,6 +74,7 @@ class PlsRoute(Route):
             scale=self.scale,
             max_iter=self.max_iter,
             tol=self.tol,
+            algorithm=self.algorithm,
             predictions=True,
         )
         for part in found.predictions:
@@ -69,8 +82,14 @@ class PlsRoute(Route):
 
 
 def read_pls(steps: Steps) -> PlsRoute:
-    """Return the route of `PLSRegression` alone, or raise `NotNative`."""
-    if steps.standardize or steps.n_components is not None:
+    """Return the route of `PLSRegression` alone, scikit-learn's or ours, or raise `NotNative`."""
+    if steps.front:
         raise NotNative("no native route with steps in front of PLSRegression")
     pls = steps.last
-    return PlsRoute(int(pls.n_components), bool(pls.scale), int(pls.max_iter), float(pls.tol))
+    return PlsRoute(
+        int(pls.n_components),
+        bool(pls.scale),
+        int(pls.max_iter),
+        float(pls.tol),
+        getattr(pls, "algorithm", "nipals"),  # scikit-learn's has one
+    )

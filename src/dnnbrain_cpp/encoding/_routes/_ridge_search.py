@@ -1,4 +1,4 @@
-"""Ridge with a penalty chosen inside each training set: `RidgeCV` and `GridSearchCV(Ridge)`."""
+"""Ridge with a penalty chosen inside each training set: `RidgeCV`, `GridSearchCV(Ridge)`, ours."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from dnnbrain_cpp import linear
 from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp.encoding._layers import LayerData
 from dnnbrain_cpp.encoding._routes._base import Route, smaller_source
-from dnnbrain_cpp.encoding._routes._recognise import NotNative, Steps
+from dnnbrain_cpp.encoding._routes._inner import check_inner_folds, inner_folds
+from dnnbrain_cpp.encoding._routes._recognise import NotNative, Steps, check_ridge
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
+from dnnbrain_cpp.linear import _ridge_solvers as solvers
+from dnnbrain_cpp.linear._kernel_ridge import check_kernel
 
-__all__ = ["RidgeSearchRoute", "read_search"]
+__all__ = ["RidgeSearchRoute", "read_grid", "read_own_search", "read_search"]
 
-_SCORES = {
-    None: core.RidgeScore.r2,
-    "r2": core.RidgeScore.r2,
-    "neg_mean_squared_error": core.RidgeScore.mse,
-}
+_SCORINGS = {None: "r2", "r2": "r2", "neg_mean_squared_error": "mse"}
+"""What scikit-learn calls them."""
+
+Pair = tuple[torch.Tensor, torch.Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RidgeSearchRoute(Route):
     """[Standardise,] [PCA,] then ridge, its penalty chosen by cross-validation in the training set.
-
-    Of penalties that do equally well the first of the grid is taken, as scikit-learn does.
 
     Parameters
     ----------
@@ -38,16 +39,26 @@ class RidgeSearchRoute(Route):
     alphas : tuple of float
     inner_cv : object
         None: leave one out.
-    criterion : core.RidgeScore
+    scoring : {"mse", "r2", "r"}
     per_target : bool
         Otherwise one penalty for all targets, by their mean score.
+    prefers_largest : bool
+        Of penalties that do equally well, the largest, as our estimators do; otherwise the first of
+        the grid, as scikit-learn does.
+    groups : array_like of shape (n_stim,), optional
+        Of all rows; kept together in the inner folds.
+    is_kernel : bool
+        The layer is the kernel of the rows.
     """
 
     steps: Steps
     alphas: tuple[float, ...]
     inner_cv: Any
-    criterion: core.RidgeScore
+    scoring: str
     per_target: bool
+    prefers_largest: bool = False
+    groups: ArrayLike | None = None
+    is_kernel: bool = False
     native = True
 
     @property
@@ -60,11 +71,23 @@ class RidgeSearchRoute(Route):
             steps.append(f"PCA({self.steps.n_components})")
         inner = "leave-one-out" if self.inner_cv is None else "nested folds"
         shared = "per target" if self.per_target else "shared"
-        steps.append(f"ridge({len(self.alphas)} alphas, {shared}, {inner})")
+        name = "kernel ridge" if self.is_kernel else "ridge"
+        steps.append(f"{name}({len(self.alphas)} alphas, {shared}, {inner})")
         return f"native: {' + '.join(steps)}"
+
+    def check(self, layer: LayerData, folds: FoldPlan, name: str) -> None:
+        """Raise where the inner folds are impossible, or a kernel is none."""
+        if self.inner_cv is not None:
+            check_inner_folds(
+                self.inner_cv, folds, self.groups, owner=self.steps.last, min_test=self._min_test
+            )
+        if self.is_kernel and not isinstance(layer, Gram):
+            check_kernel(as_tensor(layer), f"layer {name!r}")
 
     def prepared(self, layer: LayerData, folds: FoldPlan) -> LayerData:
         """Return the Gram matrix where it serves all folds, else the features."""
+        if self.is_kernel:
+            return layer
         return smaller_source(layer, folds, standardize=self.steps.standardize)
 
     def predictions(
@@ -72,140 +95,161 @@ class RidgeSearchRoute(Route):
     ) -> Iterator[NDArray[Any]]:
         """Yield the held-out predictions of each fold."""
         source = self.prepared(layer, folds)
+        is_gram = self.is_kernel or isinstance(source, Gram)
         data = as_tensor(source.kernel if isinstance(source, Gram) else source)
         n_feat = source.n_feat if isinstance(source, Gram) else source.shape[1]
         for (train, _), rows in zip(folds, folds.tensors(), strict=True):
-            measured = torch.from_numpy(responses[train].astype(np.float64))
-            mean = measured.mean(0)
-            centred = measured - mean
+            measured = torch.from_numpy(responses[train])
+            mean = measured.mean(0, dtype=torch.float64)
+            centred = (measured.double() - mean).to(measured.dtype)
+            design = solvers.make_design(centred[:, :0], centred, fit_intercept=True)
             inner = (
-                None if self.inner_cv is None else FoldPlan.make(self.inner_cv, n_stim=len(train))
+                None
+                if self.inner_cv is None
+                else inner_folds(self.inner_cv, train, self.groups, min_test=self._min_test)
             )
-            if self.steps.n_components is not None or n_feat < len(train):
+            if self._reduces(n_feat, len(train)):
                 n_comp = self.steps.n_components or min(n_feat, len(train) - 1)
-                parts = self._components(data, rows, n_comp, isinstance(source, Gram))
-                predicted = self._from_components(*parts, centred, inner)
+                parts = self._components(data, rows, n_comp, is_gram)
+                predicted = self._from_components(*parts, design, inner)
             else:
                 kernels = (
-                    core.gram_fold_kernels(data, rows)
-                    if isinstance(source, Gram)
+                    core.gram_fold_kernels(data.double(), rows)
+                    if is_gram
                     else core.feature_fold_kernels(data, rows, self.steps.standardize)
                 )
-                predicted = self._from_kernels(*kernels, centred, inner)
-            yield (predicted + mean).numpy()
+                predicted = self._from_kernels(*kernels, design, inner)
+            yield predicted.add_(mean).numpy()
 
-    def _components(
-        self,
-        data: torch.Tensor,
-        rows: tuple[torch.Tensor, torch.Tensor],
-        n_comp: int,
-        is_gram: bool,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    @property
+    def scales(self) -> bool:
+        """Whether features are divided by their standard deviation."""
+        return self.steps.standardize
+
+    @property
+    def _min_test(self) -> int:
+        return 1 if self.scoring == "mse" else 2
+
+    def _reduces(self, n_feat: int, n_train: int) -> bool:
+        """Whether components of the rows are wanted, or are fewer than the rows."""
+        if self.steps.n_components is not None:
+            return True
+        return not self.is_kernel and n_feat < n_train
+
+    def _components(self, data: torch.Tensor, rows: Pair, n_comp: int, is_gram: bool) -> Pair:
         whiten, standardize = self.steps.whiten, self.steps.standardize
         if is_gram:
             return core.gram_fold_components(data, rows, n_comp, whiten)
         return core.feature_fold_components(data, rows, n_comp, whiten, standardize)
 
     def _from_components(
-        self,
-        train: torch.Tensor,
-        test: torch.Tensor,
-        centred: torch.Tensor,
-        inner: FoldPlan | None,
+        self, train: torch.Tensor, test: torch.Tensor, about: solvers.Design, inner: FoldPlan | None
     ) -> torch.Tensor:
         """Return predictions about the training mean; components are orthogonal."""
+        if inner is None and self.scoring != "mse":
+            return self._from_kernels(train @ train.T, test @ train.T, about, None)
         squares = train.square().sum(0)[:, None]
-        products = train.T @ centred
+        reduced = train.to(about.Y.dtype)
+        products = reduced.T @ about.Y
         if inner is None:
             scores = torch.stack(
                 [
-                    -_left_out(train, squares, products, centred, a).square().mean(0)
-                    for a in self.alphas
+                    -_left_out(train, squares, products, about.Y, alpha).square().mean(0)
+                    for alpha in self.alphas
                 ]
             )
         else:
-            ones = torch.ones(len(train), dtype=torch.float64)
-            scores, _ = core.cross_validate_feature_ridge(
-                train,
-                centred,
-                ones[:, None],
-                ones,
-                inner.tensors(),
-                list(self.alphas),
-                False,
-                self.criterion,
-                False,
-                None,
-            )
-        return test @ (products / (squares + self._chosen(scores)))
+            design = solvers.make_design(reduced, about.Y, fit_intercept=True)
+            scores, _ = solvers.cross_validate(design, inner, self._grid, scoring=self.scoring)
+        penalties = self._chosen(scores, about.Y.dtype)
+        return test.to(products.dtype) @ (products / (squares + penalties)).to(products.dtype)
 
     def _from_kernels(
-        self,
-        train: torch.Tensor,
-        test: torch.Tensor,
-        centred: torch.Tensor,
-        inner: FoldPlan | None,
+        self, train: torch.Tensor, test: torch.Tensor, about: solvers.Design, inner: FoldPlan | None
     ) -> torch.Tensor:
         """Return predictions about the training mean."""
-        ones = torch.ones(len(train), dtype=torch.float64)
-        factor = core.KernelFactor(train, ones[:, None])
-        alphas = list(self.alphas)
-        if inner is None:
-            scores = factor.leave_one_out(centred, ones, alphas, core.RidgeScore.mse, None)
-        else:
-            scores, _ = factor.cross_validate(
-                centred, ones, inner.tensors(), alphas, self.criterion, False, None
-            )
-        return test @ factor.solve(centred, self._chosen(scores))
+        factor = core.KernelFactor(train, about.nuisance)
+        rows = None if inner is None else inner.tensors()
+        scores, _ = solvers.score_kernel(factor, about, rows, self._grid, scoring=self.scoring)
+        dual = factor.solve(about.Y, self._chosen(scores, about.Y.dtype))
+        return test.to(dual.dtype) @ dual
 
-    def _chosen(self, scores: torch.Tensor) -> torch.Tensor:
+    @property
+    def _grid(self) -> torch.Tensor:
+        return torch.tensor(self.alphas, dtype=torch.float64)
+
+    def _chosen(self, scores: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """Return the penalty of each target, from scores of shape (n_alpha, n_vox)."""
+        if self.prefers_largest:
+            return solvers.best_alphas(scores, self._grid, per_target=self.per_target, dtype=dtype)[
+                0
+            ]
         # A target that has no score says nothing about the penalty.
         known = scores.nan_to_num(nan=0.0)
         if not self.per_target:
             known = known.mean(1, keepdim=True).expand_as(known)
-        return torch.tensor(self.alphas, dtype=torch.float64)[known.argmax(0)]
+        return self._grid[known.argmax(0)]
 
 
 def read_search(steps: Steps) -> RidgeSearchRoute:
-    """Return the route of a search for the penalty of ridge, or raise `NotNative`."""
-    from sklearn.linear_model import Ridge, RidgeCV
-    from sklearn.model_selection import GridSearchCV
+    """Return the route of scikit-learn's `RidgeCV`, or raise `NotNative`."""
+    last = steps.last
+    if not last.fit_intercept:
+        raise NotNative("native regression has an intercept, and this has fit_intercept=False")
+    if last.cv is None:
+        if last.scoring not in (None, "neg_mean_squared_error"):
+            raise NotNative(f"native leave-one-out has no scoring={last.scoring!r}")
+        return RidgeSearchRoute(
+            steps, _positive(last.alphas), None, "mse", bool(last.alpha_per_target)
+        )
+    return RidgeSearchRoute(steps, _positive(last.alphas), last.cv, _score_of(last.scoring), False)
+
+
+def read_grid(steps: Steps) -> RidgeSearchRoute:
+    """Return the route of `GridSearchCV(Ridge())`, or raise `NotNative`."""
+    from sklearn.linear_model import Ridge
 
     last = steps.last
-    if type(last) is RidgeCV:
-        if not last.fit_intercept:
-            raise NotNative("native regression has an intercept, and this has fit_intercept=False")
-        if last.cv is None:
-            if last.scoring not in (None, "neg_mean_squared_error"):
-                raise NotNative(f"native leave-one-out has no scoring={last.scoring!r}")
-            return RidgeSearchRoute(
-                steps,
-                _positive(last.alphas),
-                None,
-                core.RidgeScore.mse,
-                bool(last.alpha_per_target),
-            )
-        return RidgeSearchRoute(
-            steps, _positive(last.alphas), last.cv, _score_of(last.scoring), False
-        )
-    if type(last) is GridSearchCV and type(last.estimator) is Ridge:
-        ridge, grid = last.estimator, last.param_grid
-        if not isinstance(grid, dict) or set(grid) != {"alpha"}:
-            raise NotNative("native search is over alpha alone")
-        if last.refit is not True:
-            raise NotNative(f"refit={last.refit!r} leaves the choice to you")
-        if (
-            not ridge.fit_intercept
-            or ridge.positive
-            or ridge.solver not in ("auto", "svd", "cholesky")
-        ):
-            raise NotNative("native search wants Ridge as it comes")
-        inner = 5 if last.cv is None else last.cv
-        return RidgeSearchRoute(
-            steps, _positive(grid["alpha"]), inner, _score_of(last.scoring), False
-        )
-    raise NotNative(f"no native route for {type(last).__name__}")
+    ridge, grid = last.estimator, last.param_grid
+    if type(ridge) is not Ridge:
+        raise NotNative(f"no native route for GridSearchCV of {type(ridge).__name__}")
+    if not isinstance(grid, dict) or set(grid) != {"alpha"}:
+        raise NotNative("native search is over alpha alone")
+    if last.refit is not True:
+        raise NotNative(f"refit={last.refit!r} leaves the choice to you")
+    check_ridge(ridge)
+    inner = 5 if last.cv is None else last.cv
+    return RidgeSearchRoute(steps, _positive(grid["alpha"]), inner, _score_of(last.scoring), False)
+
+
+def read_own_search(steps: Steps, groups: ArrayLike | None) -> RidgeSearchRoute:
+    """Return the route of our `RidgeCV` or `KernelRidgeCV`, or raise `NotNative`.
+
+    Of `groups`, inner folds by run are made.
+    """
+    last = steps.last
+    is_kernel = type(last) is linear.KernelRidgeCV
+    if not last.fit_intercept:
+        raise NotNative("native regression has an intercept, and this has fit_intercept=False")
+    alphas = last._check_search()
+    scale = None if is_kernel else last.standardize
+    if scale == "fold":
+        raise NotNative("standardize='fold' has a scale for every inner fold")
+    if is_kernel and steps.front:
+        raise NotNative("no native route with steps in front of KernelRidgeCV")
+    if scale == "global":
+        steps = steps.standardized()
+    by_run = isinstance(last.cv, str) and last.cv == "run"
+    return RidgeSearchRoute(
+        steps,
+        tuple(alphas.tolist()),
+        None if last._leaves_one_out else last.cv,
+        {None: "mse", "neg_mean_squared_error": "mse"}.get(last.scoring, last.scoring),
+        bool(last.alpha_per_target),
+        prefers_largest=True,
+        groups=groups if by_run else None,
+        is_kernel=is_kernel,
+    )
 
 
 def _left_out(
@@ -216,9 +260,10 @@ def _left_out(
     alpha: float,
 ) -> torch.Tensor:
     """Return the residuals of leaving out one row at a time, intercept refitted, (n, n_vox)."""
-    fitted = components @ (products / (squares + alpha))
+    # In float64: where components are many, little is left of a residual.
+    fitted = components @ (products.double() / (squares + alpha))
     leverage = components.square() @ (1 / (squares + alpha)) + 1 / len(components)
-    return (centred - fitted) / (1 - leverage)
+    return (centred.double() - fitted) / (1 - leverage)
 
 
 def _positive(alphas: Any) -> tuple[float, ...]:
@@ -231,7 +276,7 @@ def _positive(alphas: Any) -> tuple[float, ...]:
     return values
 
 
-def _score_of(scoring: Any) -> core.RidgeScore:
-    if scoring is not None and (not isinstance(scoring, str) or scoring not in _SCORES):
+def _score_of(scoring: Any) -> str:
+    if scoring is not None and (not isinstance(scoring, str) or scoring not in _SCORINGS):
         raise NotNative(f"native search has no scoring={scoring!r}")
-    return _SCORES[scoring]
+    return _SCORINGS[scoring]

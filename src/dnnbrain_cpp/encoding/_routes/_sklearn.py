@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dnnbrain_cpp.encoding._layers import LayerData
 from dnnbrain_cpp.encoding._routes._base import Route
+from dnnbrain_cpp.encoding._routes._inner import check_inner_folds
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
 
 __all__ = ["SklearnRoute", "describe"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SklearnRoute(Route):
     """The estimator as it is; one of a single target is fitted once for each.
 
@@ -27,21 +28,29 @@ class SklearnRoute(Route):
         With fit and predict.
     why : str
         Why no native route serves.
+    groups : array_like of shape (n_stim,), optional
+        Handed to estimators of ours whose ``cv`` is "run".
     """
 
     estimator: Any
     why: str
+    groups: ArrayLike | None = None
     native = False
 
     @property
     def note(self) -> str:
         """What ran, and why so."""
         each = "" if _takes_several_targets(self.estimator) else ", one model per target"
-        if type(self.estimator).__module__.startswith("dnnbrain_cpp."):
-            return (
-                f"dnnbrain_cpp: {describe(self.estimator)} as it is{each}; refitted in every fold"
-            )
-        return f"scikit-learn: {describe(self.estimator)} as it is{each}; {self.why}"
+        home = "dnnbrain_cpp" if _is_ours(self.estimator) else "scikit-learn"
+        return f"{home}: {describe(self.estimator)} as it is{each}; {self.why}"
+
+    def check(self, layer: LayerData, folds: FoldPlan, name: str) -> None:
+        """Raise where folds inside a training set are impossible, as far as we can know."""
+        _, last = _last_step(self.estimator)
+        if _is_ours(last) and isinstance(getattr(last, "cv", None), int | str):
+            groups = self.groups if _by_run(last) else None
+            if last.cv != "loo":
+                check_inner_folds(last.cv, folds, groups, owner=last)
 
     def predictions(
         self, layer: LayerData, responses: NDArray[Any], folds: FoldPlan
@@ -60,9 +69,35 @@ class SklearnRoute(Route):
             targets = responses[:, 0]
         elif not _takes_several_targets(estimator):
             estimator = MultiOutputRegressor(estimator)
+        pairs = _takes_kernel(estimator)
         for train, test in folds:
-            model = clone(estimator).fit(layer[train], targets[train])
-            yield np.asarray(model.predict(layer[test])).reshape(len(test), -1)
+            inside, outside = layer[train], layer[test]
+            if pairs:
+                inside, outside = inside[:, train], outside[:, train]
+            model = clone(estimator).fit(inside, targets[train], **self._fit_options(train))
+            yield np.asarray(model.predict(outside)).reshape(len(test), -1)
+
+    def _fit_options(self, train: NDArray[Any]) -> dict[str, Any]:
+        name, last = _last_step(self.estimator)
+        if self.groups is None or not _is_ours(last) or not _by_run(last):
+            return {}
+        return {f"{name}__groups" if name else "groups": np.asarray(self.groups)[train]}
+
+
+def _last_step(estimator: Any) -> tuple[str, Any]:
+    """Return the last step of a pipeline and its name; an estimator alone has none."""
+    from sklearn.pipeline import Pipeline
+
+    return estimator.steps[-1] if isinstance(estimator, Pipeline) else ("", estimator)
+
+
+def _is_ours(estimator: Any) -> bool:
+    return type(estimator).__module__.startswith("dnnbrain_cpp.")
+
+
+def _by_run(estimator: Any) -> bool:
+    cv = getattr(estimator, "cv", None)
+    return isinstance(cv, str) and cv == "run"
 
 
 def describe(estimator: Any) -> str:
@@ -75,17 +110,23 @@ def describe(estimator: Any) -> str:
 
 
 def _takes_several_targets(estimator: Any) -> bool:
-    tags = _target_tags(estimator)
-    return True if tags is None else bool(tags.multi_output)
+    tags = _tags(estimator)
+    return True if tags is None else bool(tags.target_tags.multi_output)
 
 
 def _takes_single_target(estimator: Any) -> bool:
-    tags = _target_tags(estimator)
-    return False if tags is None else bool(tags.single_output)
+    tags = _tags(estimator)
+    return False if tags is None else bool(tags.target_tags.single_output)
 
 
-def _target_tags(estimator: Any) -> Any:
-    """Return what scikit-learn knows of an estimator's targets; None where it knows nothing."""
+def _takes_kernel(estimator: Any) -> bool:
+    """Whether a layer is the kernel of its rows, as for ``kernel="precomputed"``."""
+    tags = _tags(estimator)
+    return False if tags is None else bool(tags.input_tags.pairwise)
+
+
+def _tags(estimator: Any) -> Any:
+    """Return what scikit-learn knows of an estimator; None where it knows nothing."""
     from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
     from sklearn.utils import get_tags
 
@@ -93,6 +134,6 @@ def _target_tags(estimator: Any) -> Any:
     while isinstance(estimator, GridSearchCV | RandomizedSearchCV):
         estimator = estimator.estimator
     try:
-        return get_tags(estimator).target_tags
+        return get_tags(estimator)
     except (AttributeError, TypeError):  # not derived from BaseEstimator: taken at its word
         return None

@@ -1,0 +1,37 @@
+"""Folds within a training set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dnnbrain_cpp.linear import FoldPlan
+
+__all__ = ["check_inner_folds", "inner_folds"]
+
+
+def inner_folds(
+    cv: Any, train: NDArray[Any], groups: ArrayLike | None, *, min_test: int = 1
+) -> FoldPlan:
+    """Return the folds that `cv` makes of the training rows, counted within these.
+
+    `groups` are those of all rows.
+    """
+    inside = None if groups is None else np.asarray(groups)[train]
+    return FoldPlan.make(cv, n_stim=len(train), groups=inside, min_test=min_test)
+
+
+def check_inner_folds(
+    cv: Any, folds: FoldPlan, groups: ArrayLike | None, *, owner: Any, min_test: int = 1
+) -> None:
+    """Raise, in the words of the user, where `cv` cannot divide the training set of some fold."""
+    for place, (train, _) in enumerate(folds):
+        try:
+            inner_folds(cv, train, groups, min_test=min_test)
+        except ValueError as error:
+            raise ValueError(
+                f"the cv of {owner!r} must divide the training set of each fold; in fold {place}, "
+                f"{error}"
+            ) from error
