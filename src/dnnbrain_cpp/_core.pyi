@@ -407,7 +407,18 @@ def cross_validate_feature_ridge(
     score: RidgeScore,
     keep_folds: bool,
     progress: _Progress,
+    products: torch.Tensor | None = None,  # (n_target, p) takes X'Y; folds must be a partition
 ) -> tuple[torch.Tensor, torch.Tensor | None]: ...  # (n_alpha, n_target); (n_fold, ...)
+def is_partition(
+    folds: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    n: int,
+) -> bool: ...
+def row_kernel(
+    features: torch.Tensor,  # (n, p) float32 or float64
+    centre: torch.Tensor | None,  # (n,) float64
+    scale: torch.Tensor | None,  # (p,) float64
+    progress: _Progress,
+) -> torch.Tensor: ...  # (n, n) float64
 def solve_feature_ridge(
     features: torch.Tensor,
     responses: torch.Tensor,
@@ -415,6 +426,7 @@ def solve_feature_ridge(
     ones: torch.Tensor,
     alphas: torch.Tensor,  # (n_target,) float64
     standardize: bool,
+    products: torch.Tensor | None = None,
 ) -> torch.Tensor: ...  # (p, n_target)
 
 # Univariate mapping.

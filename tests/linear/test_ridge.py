@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -341,3 +342,27 @@ class TestKernelRidgeCV:
             KernelRidgeCV().fit(X, Y)
         with pytest.raises(ValueError, match="symmetric"):
             KernelRidgeCV().fit(np.random.default_rng(0).random((30, 30)), Y)
+
+
+@pytest.mark.parametrize("standardize", [None, "global"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_weights_are_formed_when_asked_for(standardize: Any, weighted: bool) -> None:
+    rng = np.random.default_rng(3)
+    # Weights multiply rows before anything is taken off: an offset then costs digits.
+    offset = 10 if weighted else 1e5
+    X = (rng.standard_normal((40, 300)) * rng.uniform(0.1, 10, 300) + offset).astype(np.float32)
+    Y = rng.standard_normal((40, 20)).astype(np.float32) + 50
+    new = X[:3] + rng.standard_normal((3, 300)).astype(np.float32)
+    weight = rng.uniform(0.5, 2, 40) if weighted else None
+    model = RidgeCV(np.logspace(1, 4, 5), standardize=standardize).fit(X, Y, weight)
+    assert model._weights._formed is None
+    through_rows = model.predict(new)
+    assert model._weights._formed is None
+    assert model.coef_.shape == (20, 300)
+    through_weights = model.predict(new)
+    np.testing.assert_allclose(through_rows, through_weights, rtol=2e-6, atol=1e-6)
+    twin = RidgeCV(np.logspace(1, 4, 5), standardize=standardize)
+    exact = twin.fit(X.astype(np.float64), Y.astype(np.float64), weight).predict(new)
+    np.testing.assert_allclose(through_rows, exact, rtol=2e-6)
+    again = pickle.loads(pickle.dumps(RidgeCV(np.logspace(1, 4, 5)).fit(X, Y)))
+    np.testing.assert_allclose(again.predict(X), RidgeCV(np.logspace(1, 4, 5)).fit(X, Y).predict(X))

@@ -2,11 +2,13 @@
 #include <pybind11/stl.h>
 #include <torch/csrc/utils/pybind.h>
 
+#include <optional>
 #include <utility>
 
 #include "bindings.hpp"
 #include "dnnbrain/tensor/feature_ridge.hpp"
 #include "dnnbrain/tensor/kernel_ridge.hpp"
+#include "dnnbrain/tensor/row_kernel.hpp"
 #include "support/python_monitor.hpp"
 
 namespace py = pybind11;
@@ -17,6 +19,7 @@ namespace {
 
 using Rows = std::vector<std::pair<at::Tensor, at::Tensor>>;
 using Scores = std::pair<at::Tensor, py::object>;
+using OptionalTensor = std::optional<at::Tensor>;
 
 std::vector<Fold> to_folds(const Rows& rows) {
   std::vector<Fold> folds;
@@ -54,7 +57,8 @@ Scores cross_validate_features(const at::Tensor& features,
                                bool standardize,
                                RidgeScore score,
                                bool keep_folds,
-                               const py::object& progress) {
+                               const py::object& progress,
+                               const OptionalTensor& products) {
   const std::vector<Fold> core_folds = to_folds(folds);
   return to_python(run_monitored(progress, [&](Monitor& monitor) {
     return cross_validate_feature_ridge(features,
@@ -66,8 +70,31 @@ Scores cross_validate_features(const at::Tensor& features,
                                         standardize,
                                         score,
                                         keep_folds,
+                                        products.value_or(at::Tensor()),
                                         monitor);
   }));
+}
+
+at::Tensor solve_features(const at::Tensor& features,
+                          const at::Tensor& responses,
+                          const at::Tensor& nuisance,
+                          const at::Tensor& ones,
+                          const at::Tensor& alphas,
+                          bool standardize,
+                          const OptionalTensor& products) {
+  const py::gil_scoped_release no_gil;
+  return solve_feature_ridge(
+      features, responses, nuisance, ones, alphas, products.value_or(at::Tensor()), standardize);
+}
+
+at::Tensor kernel_of_rows(const at::Tensor& features,
+                          const OptionalTensor& centre,
+                          const OptionalTensor& scale,
+                          const py::object& progress) {
+  return run_monitored(progress, [&](Monitor& monitor) {
+    return row_kernel(
+        features, centre.value_or(at::Tensor()), scale.value_or(at::Tensor()), monitor);
+  });
 }
 
 at::Tensor leave_one_out_kernel(const KernelFactor& factor,
@@ -103,16 +130,28 @@ void bind_ridge(py::module_& m) {
         py::arg("standardize"),
         py::arg("score"),
         py::arg("keep_folds"),
+        py::arg("progress"),
+        py::arg("products") = py::none());
+  m.def(
+      "is_partition",
+      [](const Rows& folds, Index n) { return is_partition(to_folds(folds), n); },
+      py::arg("folds"),
+      py::arg("n"));
+  m.def("row_kernel",
+        &kernel_of_rows,
+        py::arg("features"),
+        py::arg("centre"),
+        py::arg("scale"),
         py::arg("progress"));
   m.def("solve_feature_ridge",
-        &solve_feature_ridge,
+        &solve_features,
         py::arg("features"),
         py::arg("responses"),
         py::arg("nuisance"),
         py::arg("ones"),
         py::arg("alphas"),
         py::arg("standardize"),
-        py::call_guard<py::gil_scoped_release>());
+        py::arg("products") = py::none());
   py::class_<KernelFactor>(m, "KernelFactor")
       .def(py::init(&factor_kernel),
            py::arg("kernel"),

@@ -172,17 +172,6 @@ FoldFactor factor_fold(const RowSums& sums,
   return out;
 }
 
-/// Whether every row is held out once and trains all other folds.
-bool is_partition(const std::vector<Fold>& folds, Index n) {
-  std::vector<at::Tensor> tests;
-  for (const Fold& fold : folds) {
-    if (fold.train.size(0) + fold.test.size(0) != n) return false;
-    tests.push_back(fold.test);
-  }
-  const at::Tensor all = at::cat(tests);
-  return all.size(0) == n && (at::bincount(all.cpu(), {}, n) == 1).all().item<bool>();
-}
-
 /// What a tile's targets add up to with features and nuisance.
 struct FoldTargets {
   at::Tensor y;   // (n_tile, n_test), a view
@@ -205,7 +194,7 @@ std::vector<FoldTargets> sums_of_folds(const at::Tensor& rows,  // (n_tile, n)
   return sums;
 }
 
-/// Sums over all folds but one: never the whole less the fold.
+/// Sums over all folds but one: never the whole less the fold. Of no such fold, over all.
 FoldTargets sum_others(const std::vector<FoldTargets>& sums, std::size_t fold) {
   FoldTargets others;
   for (std::size_t f = 0; f < sums.size(); ++f) {
@@ -255,6 +244,16 @@ void check(const at::Tensor& features, const at::Tensor& responses, const at::Te
 
 }  // namespace
 
+bool is_partition(const std::vector<Fold>& folds, Index n) {
+  std::vector<at::Tensor> tests;
+  for (const Fold& fold : folds) {
+    if (fold.train.size(0) + fold.test.size(0) != n) return false;
+    tests.push_back(fold.test);
+  }
+  const at::Tensor all = at::cat(tests);
+  return all.size(0) == n && (at::bincount(all.cpu(), {}, n) == 1).all().item<bool>();
+}
+
 GridScores cross_validate_feature_ridge(const at::Tensor& features,
                                         const at::Tensor& responses,
                                         const at::Tensor& nuisance,
@@ -264,6 +263,7 @@ GridScores cross_validate_feature_ridge(const at::Tensor& features,
                                         bool standardize,
                                         RidgeScore score,
                                         bool keep_folds,
+                                        const at::Tensor& products,
                                         Monitor& monitor) {
   const at::NoGradGuard no_grad;
   check(features, responses, nuisance);
@@ -274,6 +274,8 @@ GridScores cross_validate_feature_ridge(const at::Tensor& features,
   const std::size_t n_fold = folds.size();
   const at::Tensor x = less_nuisance(features, nuisance);
   const bool partition = is_partition(folds, n);
+  DNNBRAIN_REQUIRE(!products.defined() || partition,
+                   "products are sums over folds that hold out every row once.");
 
   std::vector<RowSums> own;
   std::vector<at::Tensor> x_fold;
@@ -338,6 +340,9 @@ GridScores cross_validate_feature_ridge(const at::Tensor& features,
     const TargetTile targets = tiles.read(first, n_tile);
     const std::vector<FoldTargets> sums =
         partition ? sums_of_folds(targets.rows, factors, x_fold) : std::vector<FoldTargets>();
+    if (products.defined()) {
+      products.narrow(0, first, n_tile).copy_(sum_others(sums, n_fold).xy);
+    }
     for (std::size_t f = 0; f < n_fold; ++f) {
       const FoldFactor& fold = factors[f];
       FoldTargets train;
@@ -384,6 +389,7 @@ at::Tensor solve_feature_ridge(const at::Tensor& features,
                                const at::Tensor& nuisance,
                                const at::Tensor& ones,
                                const at::Tensor& alphas,
+                               const at::Tensor& products,
                                bool standardize) {
   const at::NoGradGuard no_grad;
   check(features, responses, nuisance);
@@ -395,12 +401,13 @@ at::Tensor solve_feature_ridge(const at::Tensor& features,
   at::Tensor weights = at::empty({features.size(1), responses.size(1)}, features.options());
   Monitor quiet;
   tiles.for_each(quiet, [&](Index first, Index n_tile) {
-    const at::Tensor y = tiles.read(first, n_tile).rows;
+    const at::Tensor xy = products.defined() ? products.narrow(0, first, n_tile)
+                                             : at::mm(tiles.read(first, n_tile).rows, x);
     const at::Tensor penalised = spectrum.values + alphas.narrow(0, first, n_tile).unsqueeze(1);
     const at::Tensor inverse =
         at::where(penalised > 0, penalised.reciprocal(), at::zeros_like(penalised)).to(dtype);
     weights.narrow(1, first, n_tile)
-        .copy_(at::mm(at::mm(at::mm(y, x), rotation).mul_(inverse), rotation.t()).t());
+        .copy_(at::mm(at::mm(xy, rotation).mul_(inverse), rotation.t()).t());
   });
   return weights;
 }

@@ -21,7 +21,10 @@ _PER_DECADE = 2.5
 """Members that a skeleton has per decade of the spectrum, roughly; a guess for costs alone."""
 
 _SPECTRUM_DECADES = 4
-_TILE = 128
+_TILE = 256
+_PARALLEL_ORDER = 2048
+"""Kernels up to this order are filtered by all threads side by side."""
+
 _EIGH_PASSES = 23.0
 """Products of n x n matrices that an eigendecomposition takes the time of."""
 
@@ -39,7 +42,7 @@ class RidgePlan:
     alpha_block : int
         Penalties at a time; fewer than all where memory is short (kernel).
     fold_block : int
-        Folds whose factors are held at a time; fewer than all where memory is short (features).
+        Folds whose operators are held at a time; fewer than all where memory is short.
     peak_bytes : int
         Beyond the data and the result.
     budget_bytes : int or None
@@ -170,21 +173,25 @@ def plan_ridge(
     member = min(n_alpha, int(_PER_DECADE * _SPECTRUM_DECADES) + 1)
     size = 4 if dtype == "float32" else 8
 
-    def peak(block: int) -> int:
+    def peak(folds: int, alphas: int) -> int:
         if form == "kernel":
-            return _kernel_bytes(n, n_train, n_test, min(member, block), size)
-        return _feature_bytes(n, p, n_test, block, n_fold, member, size)
+            return _kernel_bytes(n, n_train, n_test, folds, min(member, alphas), size)
+        # The products with targets are reused by the final fit if all folds go at once.
+        products = size * p * t if folds == n_fold else 0
+        return _feature_bytes(n, p, n_test, folds, n_fold, member, size) + products
 
-    most = n_alpha if form == "kernel" else n_fold
-    block = most
-    while budget_bytes is not None and peak(block) > budget_bytes:
-        if block == 1:
+    fold_block, alpha_block = n_fold, n_alpha
+    while budget_bytes is not None and peak(fold_block, alpha_block) > budget_bytes:
+        if fold_block > 1:
+            fold_block = max(1, fold_block // 2)
+        elif form == "kernel" and alpha_block > 1:
+            alpha_block = max(1, alpha_block // 2)
+        else:
             raise MemoryError(
                 f"ridge of {t} targets on {p} features and {n} rows needs at least "
-                f"{format_bytes(peak(1))} beyond its data; {format_bytes(budget_bytes)} are "
-                "allowed. Use fewer features or rows, or float32."
+                f"{format_bytes(peak(fold_block, alpha_block))} beyond its data; "
+                f"{format_bytes(budget_bytes)} are allowed. Use fewer features or rows, or float32."
             )
-        block = max(1, block // 2)
     flops = (
         2.0 * member * n * n_train * t
         if form == "kernel"
@@ -201,20 +208,22 @@ def plan_ridge(
         n_alpha=n_alpha,
         n_fold=n_fold,
         dtype=dtype,
-        alpha_block=block if form == "kernel" else n_alpha,
-        fold_block=block if form == "features" else n_fold,
-        peak_bytes=peak(block),
+        alpha_block=alpha_block,
+        fold_block=fold_block,
+        peak_bytes=peak(fold_block, alpha_block),
         budget_bytes=budget_bytes,
         flops=flops,
         seconds=seconds,
     )
 
 
-def _kernel_bytes(n: int, n_train: int, n_test: int, member: int, size: int) -> int:
-    """Kernel, its copy, vectors and a work space; operators of a fold; tiles of two threads."""
-    operators = member * n_test * n_train * (8 + size)
-    tiles = torch.get_num_threads() * _TILE * (2 * n + member * n_test) * size
-    return 4 * 8 * n * n + operators + tiles
+def _kernel_bytes(n: int, n_train: int, n_test: int, n_fold: int, member: int, size: int) -> int:
+    """Kernel, copy, vectors, work space; then vectors, filters, operators and tiles of threads."""
+    n_thread = torch.get_num_threads()
+    filters = (n_thread if n <= _PARALLEL_ORDER else 1) * 8 * (2 * n * n + n_test * n_train)
+    operators = n_fold * member * n_test * n_train * size
+    tiles = n_thread * _TILE * (2 * n + member * n_test) * size
+    return max(4 * 8 * n * n, (8 + size) * n * n + filters + operators + tiles)
 
 
 def _feature_bytes(

@@ -17,6 +17,7 @@ from dnnbrain_cpp.linear._alpha_search import DEFAULT_ALPHAS, AlphaSearchMixin, 
 from dnnbrain_cpp.linear._estimator import TensorMixin
 from dnnbrain_cpp.linear._plan import plan_ridge
 from dnnbrain_cpp.linear._target_scores import r2_average
+from dnnbrain_cpp.linear._weights import exact_product
 
 __all__ = ["Ridge", "RidgeCV"]
 
@@ -37,26 +38,37 @@ class _RidgeBase(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator): 
         )
 
     def _learn(self, design: solvers.Design, alphas: torch.Tensor, *, standardize: bool) -> None:
-        weights = solvers.solve(
-            design, alphas, standardize=standardize, fit_intercept=self.fit_intercept
-        )
-        self.coef_ = self._back(weights[:, 0] if self._one_target else weights.T)
+        weights = solvers.solve(design, alphas, standardize=standardize)
         self._weights = weights
-        means = torch.zeros(design.Y.shape[1], dtype=torch.float64, device=weights.device)
+        shift = weights.origin
+        at_origin = torch.zeros(design.Y.shape[1], dtype=torch.float64, device=weights.device)
+        at_zero = at_origin
         if design.nuisance.shape[1]:
             fit = torch.linalg.pinv(design.nuisance)
             # (Z+ X) W rather than Z+ (X W): nothing of the size of the targets.
-            beside = fit @ design.Y.double() - (fit @ design.X.double()) @ weights.double()
+            seen = exact_product(fit, design.X)
+            if shift is not None:
+                seen -= torch.outer(fit @ design.ones, shift.double())
+            beside = exact_product(fit, design.Y) - weights.apply_centred(seen)
             if self.fit_intercept:
-                means = beside[0]
+                at_origin = at_zero = beside[0]
                 beside = beside[1:]
             if len(beside):
                 self.nuisance_coef_ = self._back_targets(beside.to(weights.dtype))
-        self._shift = means.to(weights.dtype)
-        if not self.fit_intercept:
-            self.intercept_ = 0.0
-        else:
-            self.intercept_ = self._back_targets(self._shift)
+        if shift is not None:
+            at_zero = at_origin - weights.apply_centred(shift[None].double())[0]
+        self._at_origin = at_origin.to(weights.dtype)
+        self.intercept_ = (
+            self._back_targets(at_zero.to(weights.dtype)) if self.fit_intercept else 0.0
+        )
+
+    @property
+    def coef_(self) -> Any:
+        """Weights of the features, formed when they are first asked for."""
+        if not hasattr(self, "_weights"):
+            raise AttributeError("coef_ is there after fit")
+        weights = self._weights.formed()
+        return self._back(weights[:, 0] if self._one_target else weights.T)
 
     def predict(self, X: Any) -> Any:
         """Predict the targets of new rows; nuisance regressors have no part in it.
@@ -70,10 +82,9 @@ class _RidgeBase(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator): 
         ndarray or Tensor of shape (m, t), or (m,) where y was 1-D
         """
         data = self._new_data(X)
-        weights = self._weights.to(data.device)
-        dtype = torch.promote_types(data.dtype, weights.dtype)
-        predicted = data.to(dtype) @ weights.to(dtype) + self._shift.to(data.device, dtype)
-        return self._back_targets(predicted)
+        dtype = torch.promote_types(data.dtype, self._weights.dtype)
+        predicted = self._weights.apply(data.to(dtype)) + self._at_origin.to(dtype)
+        return self._back_targets(predicted.to(data.device))
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return R2 averaged over targets, as scikit-learn does."""
@@ -313,7 +324,6 @@ class RidgeCV(AlphaSearchMixin, _RidgeBase):
                     alphas,
                     scoring=self.scoring,
                     standardize=self.standardize,
-                    fit_intercept=self.fit_intercept,
                     report=report,
                 )
                 return pooled, pooled[None]
@@ -323,7 +333,6 @@ class RidgeCV(AlphaSearchMixin, _RidgeBase):
                 alphas,
                 scoring=self.scoring,
                 standardize=self.standardize,
-                fit_intercept=self.fit_intercept,
                 keep_folds=self.store_cv_results,
                 run_plan=self.plan_,
                 report=report,

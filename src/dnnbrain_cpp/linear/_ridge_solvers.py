@@ -7,7 +7,7 @@ fold anew. Work goes through the features or through the kernel, whichever is sm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -16,6 +16,7 @@ from dnnbrain_cpp._native import core
 from dnnbrain_cpp._progress import ProgressCallback
 from dnnbrain_cpp.linear._folds import FoldPlan
 from dnnbrain_cpp.linear._plan import RidgePlan
+from dnnbrain_cpp.linear._weights import Weights
 
 __all__ = [
     "RIDGE_SCORES",
@@ -39,16 +40,13 @@ RIDGE_SCORES = {
     "r": core.RidgeScore.r,
 }
 
-_UNIT_CHUNK = 1 << 25
-"""Values of the features that are held in float64 at once while a kernel is formed."""
-
 _TIES = {torch.float32: 1e-7, torch.float64: 1e-12}
 """Scores that are closer than this, relative to the best, are equal but for rounding."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """The rows of a regression, weights applied.
+    """The rows of a regression, weights applied; what is worked out once stays for the next step.
 
     Attributes
     ----------
@@ -58,12 +56,16 @@ class Design:
         What is fitted without a penalty; the intercept first, if there is one.
     ones : Tensor of shape (n,), float64
         Square roots of the weights.
+    fit_intercept : bool
     """
 
     X: torch.Tensor
     Y: torch.Tensor
     nuisance: torch.Tensor
     ones: torch.Tensor
+    fit_intercept: bool
+    _factors: dict[bool, core.KernelFactor] = field(default_factory=dict, repr=False)
+    _products: list[torch.Tensor] = field(default_factory=list, repr=False)
 
     @property
     def n(self) -> int:
@@ -74,6 +76,35 @@ class Design:
     def p(self) -> int:
         """Features."""
         return self.X.shape[1]
+
+    @property
+    def origin(self) -> torch.Tensor | None:
+        """About the mean of the features, shape (p,), if an intercept makes any shift free."""
+        if not self.fit_intercept:
+            return None
+        return (self.ones / self.ones.square().sum()).to(self.X.dtype) @ self.X
+
+    def kernel(self, scale: torch.Tensor | None = None) -> torch.Tensor:
+        """Return X X' in float64, columns about their mean and divided by `scale`."""
+        return core.row_kernel(self.X, self.ones if self.fit_intercept else None, scale, None)
+
+    def factor(self, *, standardize: bool) -> core.KernelFactor:
+        """Return the kernel decomposed, of features divided by their deviation over all rows."""
+        if standardize not in self._factors:
+            scale = column_scale(self) if standardize else None
+            self._factors[standardize] = core.KernelFactor(self.kernel(scale), self.nuisance)
+        return self._factors[standardize]
+
+    def products(self) -> torch.Tensor:
+        """Return X'Y as left by a pass over the folds, or room for it, shape (t, p)."""
+        if not self._products:
+            self._products.append(self.X.new_empty((self.Y.shape[1], self.p)))
+        return self._products[0]
+
+    @property
+    def has_products(self) -> bool:
+        """Whether a pass over the folds has left X'Y."""
+        return bool(self._products)
 
 
 def make_design(
@@ -115,7 +146,7 @@ def make_design(
             )
     ones = X.new_ones(n, dtype=torch.float64)
     if sample_weight is None:
-        return Design(X, Y, beside, ones)
+        return Design(X, Y, beside, ones, fit_intercept)
     weight = sample_weight.to(X.device, torch.float64)
     if weight.shape != (n,) or bool((weight < 0).any()) or not bool((weight > 0).any()):
         raise ValueError(
@@ -124,33 +155,7 @@ def make_design(
         )
     root = weight.sqrt()
     sides = root.to(X.dtype)[:, None]
-    return Design(X * sides, Y * sides, beside * root[:, None], root)
-
-
-def kernel_of(X: torch.Tensor, *, scale: torch.Tensor | None = None) -> torch.Tensor:
-    """Return X X' in float64, shape (n, n), columns about their mean and divided by `scale`.
-
-    A shift of the columns changes no ridge with an intercept; without one, the columns are taken
-    as they are by the caller, who asks `cross_validate`.
-    """
-    n, p = X.shape
-    kernel = X.new_zeros((n, n), dtype=torch.float64)
-    step = max(1, _UNIT_CHUNK // n)
-    for first in range(0, p, step):
-        chunk = X[:, first : first + step].double()
-        if scale is not None:
-            chunk = chunk / scale[first : first + step]
-        kernel.addmm_(chunk, chunk.T)
-    return kernel
-
-
-def _about_mean(design: Design, has_intercept: bool) -> torch.Tensor:
-    """Return X about its mean if an intercept makes that free: digits are saved."""
-    if not has_intercept:
-        return design.X
-    weight = design.ones
-    mean = (weight @ design.X.double()) / (weight @ weight)
-    return design.X - (weight[:, None] * mean).to(design.X.dtype)
+    return Design(X * sides, Y * sides, beside * root[:, None], root, fit_intercept)
 
 
 def column_scale(design: Design, rows: torch.Tensor | None = None) -> torch.Tensor:
@@ -178,7 +183,6 @@ def cross_validate(
     *,
     scoring: str | None = None,
     standardize: Standardize = None,
-    fit_intercept: bool = True,
     keep_folds: bool = False,
     run_plan: RidgePlan | None = None,
     report: ProgressCallback | None = None,
@@ -208,49 +212,54 @@ def cross_validate(
     folds : Tensor of shape (k, a, t) or None
     """
     rows = folds.tensors(design.X.device)
+    fold_block = len(rows) if run_plan is None else run_plan.fold_block
     if not uses_kernel(design, folds):
         X = design.X
         if standardize == "global":
             X = (X.double() / column_scale(design)).to(X.dtype)
-        block = len(rows) if run_plan is None else run_plan.fold_block
+        reusable = standardize != "global" and fold_block >= len(rows)
+        keep_products = reusable and core.is_partition(rows, design.n)
         parts = [
             core.cross_validate_feature_ridge(
                 X,
                 design.Y,
                 design.nuisance,
                 design.ones,
-                rows[first : first + block],
+                rows[first : first + fold_block],
                 [float(alpha) for alpha in alphas],
                 standardize == "fold",
                 RIDGE_SCORES[scoring],
-                keep_folds or block < len(rows),
+                keep_folds or fold_block < len(rows),
                 report,
+                design.products() if keep_products else None,
             )
-            for first in range(0, len(rows), block)
+            for first in range(0, len(rows), fold_block)
         ]
         return parts[0] if len(parts) == 1 else _join_folds([part[1] for part in parts], keep_folds)
-    X = _about_mean(design, fit_intercept)
-    block = len(alphas) if run_plan is None else run_plan.alpha_block
+    alpha_block = len(alphas) if run_plan is None else run_plan.alpha_block
 
-    def of_kernel(
-        kernel: torch.Tensor, some: Pairs, *, keep: bool
+    def of_factor(
+        factor: core.KernelFactor, some: Pairs, *, keep: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        factor = core.KernelFactor(kernel, design.nuisance)
         parts = [
             score_kernel(factor, design, some, few, scoring=scoring, keep_folds=keep, report=report)
-            for few in torch.split(alphas, block)
+            for few in torch.split(alphas, alpha_block)
         ]
         every = [part[1] for part in parts if part[1] is not None]
         return torch.cat([part[0] for part in parts]), torch.cat(every, 1) if every else None
 
     if standardize != "fold":
-        scale = column_scale(design) if standardize == "global" else None
-        return of_kernel(kernel_of(X, scale=scale), rows, keep=keep_folds)
+        factor = design.factor(standardize=standardize == "global")
+        if fold_block >= len(rows):
+            return of_factor(factor, rows, keep=keep_folds)
+        blocks = [rows[first : first + fold_block] for first in range(0, len(rows), fold_block)]
+        return _join_folds([of_factor(factor, some, keep=True)[1] for some in blocks], keep_folds)
     # The scale is the fold's own, and so is the kernel.
-    own = [
-        of_kernel(kernel_of(X, scale=column_scale(design, train)), [(train, test)], keep=True)[1]
-        for train, test in rows
-    ]
+    own = []
+    for train, test in rows:
+        kernel = design.kernel(column_scale(design, train))
+        factor = core.KernelFactor(kernel, design.nuisance)
+        own.append(of_factor(factor, [(train, test)], keep=True)[1])
     return _join_folds(own, keep_folds)
 
 
@@ -296,13 +305,10 @@ def leave_one_out(
     *,
     scoring: str | None = None,
     standardize: Standardize = None,
-    fit_intercept: bool = True,
     report: ProgressCallback | None = None,
 ) -> torch.Tensor:
     """Score every penalty by leaving out one row at a time, predictions pooled, shape (a, t)."""
-    X = _about_mean(design, fit_intercept)
-    scale = column_scale(design) if standardize == "global" else None
-    factor = core.KernelFactor(kernel_of(X, scale=scale), design.nuisance)
+    factor = design.factor(standardize=standardize == "global")
     return score_kernel(factor, design, None, alphas, scoring=scoring, report=report)[0]
 
 
@@ -339,44 +345,43 @@ def best_alphas(
     return chosen.expand(scores.shape[1]) if not per_target else chosen, score
 
 
-def solve(
-    design: Design,
-    alphas: torch.Tensor,
-    *,
-    standardize: bool = False,
-    fit_intercept: bool = True,
-) -> torch.Tensor:
-    """Return the weights of shape (p, t), one penalty of shape (t,) per target; 0 is allowed.
+def solve(design: Design, alphas: torch.Tensor, *, standardize: bool = False) -> Weights:
+    """Return the weights, one penalty of shape (t,) per target; 0 is allowed.
 
     float64 without a penalty goes through a singular value decomposition: squaring the features
     would lose half of the digits.
     """
-    X = _about_mean(design, fit_intercept)
-    scale = column_scale(design) if standardize else None
-    penalty = alphas.to(X.device, torch.float64)
-    if X.dtype == torch.float64 and bool((penalty == 0).any()):
-        return _solve_by_svd(X, design, penalty, scale)
+    penalty = alphas.to(design.X.device, torch.float64)
+    if design.X.dtype == torch.float64 and bool((penalty == 0).any()):
+        return Weights.of(_solve_by_svd(design, penalty, standardize=standardize), design.origin)
     if not uses_kernel(design):
-        return core.solve_feature_ridge(
-            design.X, design.Y, design.nuisance, design.ones, penalty, standardize
+        formed = core.solve_feature_ridge(
+            design.X,
+            design.Y,
+            design.nuisance,
+            design.ones,
+            penalty,
+            standardize,
+            design.products() if design.has_products else None,
         )
-    factor = core.KernelFactor(kernel_of(X, scale=scale), design.nuisance)
-    dual = factor.solve(design.Y, penalty)
-    weights = X.T @ dual
-    return weights if scale is None else (weights / scale.square()[:, None]).to(X.dtype)
+        return Weights.of(formed, design.origin)
+    dual = design.factor(standardize=standardize).solve(design.Y, penalty)
+    scale = column_scale(design) if standardize else None
+    return Weights.of_rows(design.X, dual, design.ones, design.origin, scale)
 
 
-def _solve_by_svd(
-    X: torch.Tensor, design: Design, penalty: torch.Tensor, scale: torch.Tensor | None
-) -> torch.Tensor:
-    beside = design.nuisance
-    data = X if scale is None else X / scale
+def _solve_by_svd(design: Design, penalty: torch.Tensor, *, standardize: bool) -> torch.Tensor:
+    origin, beside = design.origin, design.nuisance
+    data = design.X if origin is None else design.X - design.ones[:, None] * origin
+    scale = column_scale(design) if standardize else None
+    if scale is not None:
+        data = data / scale
     targets = design.Y
     if beside.shape[1]:
         data = data - beside @ torch.linalg.lstsq(beside, data).solution
         targets = targets - beside @ torch.linalg.lstsq(beside, targets).solution
     u, s, vt = torch.linalg.svd(data, full_matrices=False)
-    kept = s > max(X.shape) * torch.finfo(X.dtype).eps * s[0] if len(s) else s > 0
+    kept = s > max(data.shape) * torch.finfo(data.dtype).eps * s[0] if len(s) else s > 0
     u, s, vt = u[:, kept], s[kept, None], vt[kept]
     weights: torch.Tensor = vt.T @ ((u.T @ targets) * s / (s.square() + penalty))
     return weights if scale is None else weights / scale[:, None]

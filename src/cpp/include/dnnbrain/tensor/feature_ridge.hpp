@@ -26,7 +26,8 @@
 namespace dnnbrain {
 
 /// Mean held-out score of every penalty and target. Rows of all come times sqrt(w), `ones` is
-/// sqrt(w), or 1.
+/// sqrt(w), or 1. `products` (n_target, p), where given, takes X'Y less Z on the way, as the final
+/// fit needs it; folds must then hold out every row once.
 GridScores cross_validate_feature_ridge(const at::Tensor& features,   // (n, p) fp32 or fp64
                                         const at::Tensor& responses,  // (n, n_target) same dtype
                                         const at::Tensor& nuisance,   // (n, z) fp64, full rank
@@ -36,7 +37,11 @@ GridScores cross_validate_feature_ridge(const at::Tensor& features,   // (n, p) 
                                         bool standardize,
                                         RidgeScore score,
                                         bool keep_folds,
+                                        const at::Tensor& products,  // or undefined
                                         Monitor& monitor);
+
+/// Whether every row is held out once and trains all other folds.
+bool is_partition(const std::vector<Fold>& folds, Index n);
 
 /// Weights (G + alpha)^-1 C from all rows, one penalty per target.
 at::Tensor solve_feature_ridge(const at::Tensor& features,   // (n, p)
@@ -44,6 +49,7 @@ at::Tensor solve_feature_ridge(const at::Tensor& features,   // (n, p)
                                const at::Tensor& nuisance,   // (n, z) fp64
                                const at::Tensor& ones,       // (n,) fp64
                                const at::Tensor& alphas,     // (n_target,) fp64, >= 0
+                               const at::Tensor& products,   // (n_target, p) as above, or undefined
                                bool standardize);            // -> (p, n_target) of X's dtype
 
 }  // namespace dnnbrain

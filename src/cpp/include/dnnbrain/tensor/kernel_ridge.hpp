@@ -16,8 +16,8 @@
 // cancels. Sample weights w enter as sqrt(w) on both sides of K, on Y and on Z.
 //
 // Cost: eigh(n) once; per penalty of the skeleton n^3 FLOP for H or R of all rows, 2 n n_train
-// n_test for the operators of all folds, and 2 n n_train n_target for the predictions, of which only
-// inner products are kept. Operators of all folds that are asked for exist at once.
+// n_test for the operators of all folds, and 2 n n_train n_target for the predictions, of which
+// only inner products are kept. Operators of all folds that are asked for exist at once.
 #pragma once
 
 #include <ATen/core/Tensor.h>
