@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 
 from dnnbrain_cpp._progress import Progress
 from dnnbrain_cpp._validate import check_choice
@@ -21,7 +22,7 @@ from dnnbrain_cpp.io import Responses
 __all__ = ["Decoder", "decode"]
 
 
-class Decoder:
+class Decoder(BaseEstimator):  # type: ignore[misc]
     """How features or labels are read from responses, and how that is validated.
 
     Parameters are those of `decode`.

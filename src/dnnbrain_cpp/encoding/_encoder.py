@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from dnnbrain_cpp._progress import Progress, progress_callback
 from dnnbrain_cpp._validate import check_choice
@@ -17,13 +19,16 @@ from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.encoding._scoring import FOLD_AVERAGES, SCORINGS, score_columns
 from dnnbrain_cpp.encoding._targets import Targets, TargetsLike, read_targets
 from dnnbrain_cpp.encoding._warnings import warn_of_constant_targets
+from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
 
 __all__ = ["Encoder", "held_out"]
 
 
-class Encoder:
+class Encoder(BaseEstimator):  # type: ignore[misc]
     """How features predict responses: an estimator and how it is validated.
+
+    Parameters are scikit-learn's: `sklearn.base.clone`, ``get_params`` and ``set_params`` work.
 
     Parameters
     ----------
@@ -46,6 +51,7 @@ class Encoder:
     --------
     >>> encoder = Encoder(make_pipeline(PCA(100), LinearRegression()), cv=10)  # doctest: +SKIP
     >>> encoder.fit(features, responses).scores_.best_layer()  # doctest: +SKIP
+    >>> encoder.predict(features_of_new_images)  # doctest: +SKIP
     """
 
     scores_: Scores
@@ -101,7 +107,100 @@ class Encoder:
             for part, layer in layers.parts()
         ]
         self.scores_ = self._score(chosen, targets, folds, progress)
+        self._models = {part.name: (layer, route) for part, layer, route in chosen}
+        self._responses = targets.data
         return self
+
+    def predict(
+        self, features: Sources, *, layer: str | None = None, progress: Progress = False
+    ) -> NDArray[Any]:
+        """Predict responses to new stimuli from models of all stimuli that were fitted on.
+
+        Parameters
+        ----------
+        features : Features, mapping of str to array, or array_like of shape (n_new, n_feat)
+            Of new stimuli, under the same names; those layers that are asked for will do.
+        layer : str, optional
+            One of ``scores_.layers``. By default each target is predicted from its best layer, by
+            mean score over folds.
+        progress : bool or callable
+
+        Returns
+        -------
+        ndarray of shape (n_new, n_vox)
+
+        Raises
+        ------
+        TypeError
+            For Gram matrices, which say nothing of new stimuli.
+        ValueError
+            For layers that were not fitted or are not there, NaN, or other numbers of features.
+
+        Notes
+        -----
+        Models are fitted when they are asked for, as one more fold that trains on everything: give
+        all new stimuli in one call. Until then an `Encoder` holds on to the arrays that it was
+        fitted on, and to nothing else. Each call puts old and new rows of a layer side by side in
+        memory.
+        """
+        check_is_fitted(self)
+        wanted = self._columns_by_layer(layer)
+        new = self._new_rows(features, tuple(wanted))
+        n_new = len(next(iter(new.values())))
+        out = np.empty((n_new, self._responses.shape[1]), dtype=self._responses.dtype)
+        with progress_callback(progress, "predicting") as report:
+            for done, (name, columns) in enumerate(wanted.items()):
+                out[:, columns] = self._refit(name, new[name])[:, columns]
+                tell(report, done + 1, len(wanted))
+        return out
+
+    def _columns_by_layer(self, layer: str | None) -> dict[str, NDArray[np.int64]]:
+        """Return which targets each layer predicts."""
+        layers = self.scores_.layers
+        if layer is not None:
+            check_choice(layer, "layer", layers)
+            return {layer: np.arange(self._responses.shape[1])}
+        best = self.scores_.best_places()
+        return {layers[place]: np.flatnonzero(best == place) for place in np.unique(best)}
+
+    def _new_rows(self, features: Sources, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+        """Return the features of new stimuli, checked against those that were fitted on."""
+        given = {part.name: layer for part, layer in read_layers(features, self.iter_axis).parts()}
+        missing = [name for name in names if name not in given]
+        if missing:
+            raise ValueError(
+                f"features must hold layer {missing[0]!r}, which targets are predicted from; got "
+                f"{', '.join(map(repr, given))}."
+            )
+        rows: dict[str, NDArray[Any]] = {}
+        for name in names:
+            layer, known = given[name], self._models[name][0]
+            if isinstance(layer, Gram) or isinstance(known, Gram):
+                raise TypeError(
+                    f"new stimuli need the features of layer {name!r}, in fit and in predict; got "
+                    "Gram matrices. Extract with reduce='keep' or 'mean'."
+                )
+            if layer.shape[1] != known.shape[1]:
+                raise ValueError(
+                    f"layer {name!r} must have the {known.shape[1]} features that were fitted on; "
+                    f"got {layer.shape[1]}."
+                )
+            rows[name] = layer
+        if len({len(layer) for layer in rows.values()}) > 1:
+            raise ValueError("layers must be of the same stimuli; their numbers of rows differ.")
+        return rows
+
+    def _refit(self, name: str, new: NDArray[Any]) -> NDArray[Any]:
+        """Return what a model of all stimuli predicts for new ones."""
+        layer, route = self._models[name]
+        n_stim, n_vox = self._responses.shape
+        rows = np.arange(n_stim + len(new))
+        fold = FoldPlan(((rows[:n_stim], rows[n_stim:]),), len(rows), "all stimuli, new ones")
+        nothing = np.zeros((len(new), n_vox), dtype=self._responses.dtype)
+        (predicted,) = route.predictions(
+            np.concatenate([layer, new]), np.concatenate([self._responses, nothing]), fold
+        )
+        return predicted
 
     def _score(
         self,

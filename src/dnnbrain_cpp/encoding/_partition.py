@@ -17,7 +17,7 @@ from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp._progress import Progress, ProgressCallback, progress_callback
 from dnnbrain_cpp.encoding._layers import LayerData, Sources, read_layers
 from dnnbrain_cpp.encoding._routes._base import tell
-from dnnbrain_cpp.encoding._routes._inner import inner_folds
+from dnnbrain_cpp.encoding._routes._inner import check_inner_folds, inner_folds
 from dnnbrain_cpp.encoding._scoring import score_columns
 from dnnbrain_cpp.encoding._targets import Targets, TargetsLike, read_targets
 from dnnbrain_cpp.features import Gram
@@ -199,6 +199,7 @@ def variance_partition(
     n_stim = len(targets.data)
     layers.check_n_stim(n_stim)
     folds = FoldPlan.make(cv, n_stim=n_stim, groups=groups)
+    check_inner_folds(inner_cv, folds, groups, name="inner_cv")
     inner = [inner_folds(inner_cv, train, groups) for train, _ in folds]
     with progress_callback(progress, "variance partition") as report:
         return _partition(layers.data, targets, folds, inner, grid, report)

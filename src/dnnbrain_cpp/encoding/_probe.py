@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 
 from dnnbrain_cpp._progress import Progress, progress_callback
 from dnnbrain_cpp._validate import check_choice, check_ids
@@ -25,7 +26,7 @@ CLASS_SCORINGS = ("accuracy", "balanced_accuracy", "auc")
 TASKS = ("auto", "classification", "regression")
 
 
-class Probe:
+class Probe(BaseEstimator):  # type: ignore[misc]
     """How attributes of stimuli are read from features, and how that is validated.
 
     Parameters are those of `probe`.
@@ -103,13 +104,18 @@ class Probe:
         cv = self.cv
         classes, counts = np.unique(labels, return_counts=True)
         if len(classes) < 2:
-            raise ValueError(f"labels must have two classes at least; all are {classes[0]!r}.")
+            raise ValueError(
+                f"labels must have two classes at least; all are {classes.tolist()[0]!r}."
+            )
         if isinstance(cv, int | np.integer) and not isinstance(cv, bool):
             if not 2 <= cv <= counts.min():
                 raise ValueError(
                     f"cv must be from 2 to the stimuli of the smallest class, {counts.min()} of "
-                    f"{classes[counts.argmin()]!r}; got {cv}."
+                    f"{classes.tolist()[counts.argmin()]!r}; got {cv}."
                 )
+            n_group = len(labels) if self.groups is None else len(np.unique(self.groups))
+            if cv > n_group:
+                raise ValueError(f"cv must be from 2 to the number of groups, {n_group}; got {cv}.")
             splitter = StratifiedKFold if self.groups is None else StratifiedGroupKFold
             cv = splitter(int(cv))
         plan = FoldPlan.make(cv, n_stim=len(labels), groups=self.groups, y=labels, min_test=1)
@@ -117,7 +123,7 @@ class Probe:
             if len(np.unique(labels[train])) < 2:
                 raise ValueError(
                     f"every fold must train on two classes at least; fold {place} has "
-                    f"{labels[train][0]!r} alone."
+                    f"{labels[train].tolist()[0]!r} alone."
                 )
         return plan
 

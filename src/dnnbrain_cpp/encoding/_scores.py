@@ -262,10 +262,7 @@ class Scores:
         """
         means = self.means()
         known = np.isfinite(means)
-        if better_is_less(self.scoring):
-            best = np.where(known, means, np.inf).argmin(0)
-        else:
-            best = np.where(known, means, -np.inf).argmax(0)
+        best = self.best_places()
         found = [
             self.parts[self.layers[i]] if known[i, place] else None for place, i in enumerate(best)
         ]
@@ -278,6 +275,14 @@ class Scores:
             columns[axis] = pd.Series(places, dtype="Int64")
         columns["score"] = means[best, np.arange(means.shape[1])]
         return pd.DataFrame(columns)
+
+    def best_places(self) -> NDArray[np.int64]:
+        """Return the place of each target's best layer among `layers`, 0 where none has a score."""
+        means = self.means()
+        worst = np.inf if better_is_less(self.scoring) else -np.inf
+        ranked = np.where(np.isfinite(means), means, worst)
+        best: NDArray[np.int64] = ranked.argmin(0) if worst > 0 else ranked.argmax(0)
+        return best
 
     def by_roi(
         self, *, p_values: Mapping[str, ArrayLike] | None = None, alpha: float = 0.05

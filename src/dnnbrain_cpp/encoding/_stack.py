@@ -18,7 +18,7 @@ from dnnbrain_cpp._validate import check_choice
 from dnnbrain_cpp.encoding._layers import LayerData, Sources, read_layers
 from dnnbrain_cpp.encoding._routes import Route, choose_route
 from dnnbrain_cpp.encoding._routes._base import tell
-from dnnbrain_cpp.encoding._routes._inner import inner_folds
+from dnnbrain_cpp.encoding._routes._inner import check_inner_folds, inner_folds
 from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.encoding._scoring import SCORINGS, score_columns
 from dnnbrain_cpp.encoding._targets import Targets, TargetsLike, read_targets
@@ -145,6 +145,7 @@ def stack(
     outer = FoldPlan.make(cv, n_stim=n_stim, groups=groups)
     layers.check_n_stim(n_stim)
     _check_count(len(layers.data))
+    check_inner_folds(inner_cv, outer, groups, name="inner_cv")
     nested = [_with_inner(fold, outer, inner_cv, groups) for fold in outer]
     chosen = {
         name: (choose_route(estimator, layer, _together(nested), name=name, groups=groups), layer)

@@ -20,7 +20,8 @@ DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-1, 6, 15))
 
 def check_alphas(alphas: ArrayLike, *, positive: bool) -> torch.Tensor:
     """Return penalties as a float64 tensor of shape (a,); raise unless they are finite and > 0."""
-    array = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
+    given = np.atleast_1d(np.asarray(alphas))
+    array = given.astype(np.float64) if given.dtype.kind in "iuf" else np.array([np.nan])
     low = "positive" if positive else "not negative"
     good = np.isfinite(array) & ((array > 0) if positive else (array >= 0))
     if array.ndim != 1 or not len(array) or not good.all():

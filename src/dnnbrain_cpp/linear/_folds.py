@@ -21,7 +21,7 @@ from sklearn.model_selection import (
     check_cv,
 )
 
-from dnnbrain_cpp._validate import check_choice, check_integer
+from dnnbrain_cpp._validate import check_choice, check_finite, check_integer
 from dnnbrain_cpp.linear._runs import run_starts
 
 __all__ = ["Fold", "FoldPlan"]
@@ -205,6 +205,8 @@ def _check_groups(groups: ArrayLike | None, n_stim: int) -> NDArray[Any] | None:
     labels = np.asarray(groups)
     if labels.shape != (n_stim,):
         raise ValueError(f"groups must have shape ({n_stim},); got {labels.shape}.")
+    if labels.dtype.kind == "f":
+        check_finite(labels, "groups")
     return labels
 
 
@@ -227,10 +229,17 @@ def _split(
             raise ValueError("groups must say the run of each stimulus when cv is 'run'; got None.")
         if cv == "loo" and labels is not None:
             raise ValueError("groups cannot be kept together when cv is 'loo'. Use cv='run'.")
+        if cv == "run" and labels is not None and len(np.unique(labels)) < 2:
+            raise ValueError("groups must be 2 at least when cv is 'run'; all stimuli are of one.")
         splitter = LeaveOneGroupOut() if cv == "run" else LeaveOneOut()
         scheme = f"leave one {'run' if cv == 'run' else 'stimulus'} out"
     elif hasattr(cv, "split"):
         splitter, scheme = cv, type(cv).__name__
+    elif not isinstance(cv, Iterable):
+        raise TypeError(
+            "cv must be a number of folds, 'run', 'loo', a splitter or a list of splits; got "
+            f"{cv!r}."
+        )
     elif labels is not None:
         raise ValueError(
             "groups must come with a number of folds or a splitter; cv is a list of splits already."

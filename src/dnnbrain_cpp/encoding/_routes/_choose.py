@@ -19,7 +19,7 @@ from dnnbrain_cpp.encoding._routes._maps import (
 from dnnbrain_cpp.encoding._routes._pls import read_pls
 from dnnbrain_cpp.encoding._routes._recognise import NotNative, Steps, read_steps
 from dnnbrain_cpp.encoding._routes._ridge_search import read_grid, read_own_search, read_search
-from dnnbrain_cpp.encoding._routes._sklearn import SklearnRoute
+from dnnbrain_cpp.encoding._routes._sklearn import SklearnRoute, check_kind
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
 
@@ -56,7 +56,7 @@ def choose_route(
     if estimator is None:
         n_feat = layer.n_feat if isinstance(layer, Gram) else layer.shape[1]
         return MapRoute(default_components(min(folds.n_train), n_feat), is_default=True)
-    _check_regressor(estimator)
+    check_kind(estimator, "regressor")
     route: Route
     try:
         steps = read_steps(estimator)
@@ -105,13 +105,3 @@ def _native_route(steps: Steps, groups: ArrayLike | None) -> Route:
     if kind not in readers:
         raise NotNative(f"no native route for {kind.__name__}")
     return readers[kind](steps)
-
-
-def _check_regressor(estimator: Any) -> None:
-    if isinstance(estimator, type) or not (
-        hasattr(estimator, "fit") and hasattr(estimator, "predict")
-    ):
-        raise TypeError(
-            "estimator must be a scikit-learn regressor, an instance with fit and predict; got "
-            f"{estimator!r}."
-        )

@@ -13,7 +13,7 @@ from dnnbrain_cpp.encoding._layers import LayerData
 from dnnbrain_cpp.encoding._routes._base import check_components, smaller_source
 from dnnbrain_cpp.encoding._routes._choose import default_components
 from dnnbrain_cpp.encoding._routes._recognise import NotNative, Steps, read_steps
-from dnnbrain_cpp.encoding._routes._sklearn import describe
+from dnnbrain_cpp.encoding._routes._sklearn import check_kind, describe
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
 
@@ -94,13 +94,7 @@ def choose_classifier(
             f"native: PCA({count}) + LogisticRegression (default)",
             Steps(None, n_components=count),
         )
-    if isinstance(estimator, type) or not (
-        hasattr(estimator, "fit") and hasattr(estimator, "predict")
-    ):
-        raise TypeError(
-            "estimator must be a scikit-learn classifier, an instance with fit and predict; got "
-            f"{estimator!r}."
-        )
+    check_kind(estimator, "classifier")
     try:
         steps = read_steps(estimator)
         check_components(steps.n_components, layer, folds, name)

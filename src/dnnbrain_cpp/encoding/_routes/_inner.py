@@ -24,14 +24,13 @@ def inner_folds(
 
 
 def check_inner_folds(
-    cv: Any, folds: FoldPlan, groups: ArrayLike | None, *, owner: Any, min_test: int = 1
+    cv: Any, folds: FoldPlan, groups: ArrayLike | None, *, name: str, min_test: int = 1
 ) -> None:
-    """Raise, in the words of the user, where `cv` cannot divide the training set of some fold."""
+    """Raise where `cv`, known to the user as `name`, cannot divide some training set."""
     for place, (train, _) in enumerate(folds):
         try:
             inner_folds(cv, train, groups, min_test=min_test)
         except ValueError as error:
             raise ValueError(
-                f"the cv of {owner!r} must divide the training set of each fold; in fold {place}, "
-                f"{error}"
+                f"{name} must divide the training set of each fold; in fold {place}, {error}"
             ) from error

@@ -141,24 +141,20 @@ def read_least_squares(steps: Steps) -> MapRoute:
 
 def read_ridge(steps: Steps) -> MapRoute:
     """Return the route of scikit-learn's `Ridge`, or raise `NotNative`."""
-    alpha = steps.last.alpha
+    alpha = _one_alpha(steps.last)
     check_ridge(steps.last)
-    if np.ndim(alpha) or alpha < 0:
-        raise NotNative("native ridge takes one alpha for all targets")
-    return _map_of(steps, float(alpha))
+    return _map_of(steps, alpha)
 
 
 def read_own_ridge(steps: Steps) -> MapRoute:
     """Return the route of our `Ridge`, or raise `NotNative`."""
     last = steps.last
-    alphas = check_alphas(last.alpha, positive=False)
-    if len(alphas) > 1:
-        raise NotNative("native ridge takes one alpha for all targets")
+    alpha = _one_alpha(last)
     if not last.fit_intercept:
         raise NotNative("native regression has an intercept, and this has fit_intercept=False")
     if last.standardize:
         steps = steps.standardized()
-    return _map_of(steps, float(alphas[0]))
+    return _map_of(steps, alpha)
 
 
 def read_components(steps: Steps) -> MapRoute:
@@ -169,6 +165,13 @@ def read_components(steps: Steps) -> MapRoute:
     if steps.n_components is not None:
         raise NotNative("no native route with PCA in front of PCRegression")
     return MapRoute(check_integer(count, "n_components", minimum=1), standardize=steps.standardize)
+
+
+def _one_alpha(ridge: Any) -> float:
+    alphas = check_alphas(ridge.alpha, positive=False)
+    if len(alphas) > 1:
+        raise NotNative("native ridge takes one alpha for all targets")
+    return float(alphas[0])
 
 
 def _map_of(steps: Steps, alpha: float) -> MapRoute:

@@ -19,6 +19,7 @@ from dnnbrain_cpp.encoding._routes._recognise import NotNative, Steps, check_rid
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
 from dnnbrain_cpp.linear import _ridge_solvers as solvers
+from dnnbrain_cpp.linear._alpha_search import check_alphas
 from dnnbrain_cpp.linear._kernel_ridge import check_kernel
 
 __all__ = ["RidgeSearchRoute", "read_grid", "read_own_search", "read_search"]
@@ -79,7 +80,11 @@ class RidgeSearchRoute(Route):
         """Raise where the inner folds are impossible, or a kernel is none."""
         if self.inner_cv is not None:
             check_inner_folds(
-                self.inner_cv, folds, self.groups, owner=self.steps.last, min_test=self._min_test
+                self.inner_cv,
+                folds,
+                self.groups,
+                name=f"the cv of {self.steps.last!r}",
+                min_test=self._min_test,
             )
         if self.is_kernel and not isinstance(layer, Gram):
             check_kernel(as_tensor(layer), f"layer {name!r}")
@@ -200,7 +205,7 @@ def read_search(steps: Steps) -> RidgeSearchRoute:
         if last.scoring not in (None, "neg_mean_squared_error"):
             raise NotNative(f"native leave-one-out has no scoring={last.scoring!r}")
         return RidgeSearchRoute(
-            steps, _positive(last.alphas), None, "mse", bool(last.alpha_per_target)
+            steps, _positive(last.alphas, zero=False), None, "mse", bool(last.alpha_per_target)
         )
     return RidgeSearchRoute(steps, _positive(last.alphas), last.cv, _score_of(last.scoring), False)
 
@@ -266,12 +271,12 @@ def _left_out(
     return (centred.double() - fitted) / (1 - leverage)
 
 
-def _positive(alphas: Any) -> tuple[float, ...]:
-    grid = np.asarray(alphas, dtype=object).ravel()
-    if any(np.ndim(alpha) for alpha in grid):
+def _positive(alphas: Any, *, zero: bool = True) -> tuple[float, ...]:
+    """Return penalties; raise where there is none, `NotNative` where `zero` is one."""
+    if any(np.ndim(alpha) for alpha in np.asarray(alphas, dtype=object).ravel()):
         raise NotNative("native search takes numbers for alpha")
-    values = tuple(float(alpha) for alpha in grid)
-    if not values or not all(0 < value < np.inf for value in values):
+    values = tuple(check_alphas(alphas, positive=not zero).tolist())
+    if not all(values):
         raise NotNative("native search wants positive alphas")
     return values
 

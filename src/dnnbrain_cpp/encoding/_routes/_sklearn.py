@@ -15,7 +15,7 @@ from dnnbrain_cpp.encoding._routes._inner import check_inner_folds
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
 
-__all__ = ["SklearnRoute", "describe"]
+__all__ = ["SklearnRoute", "check_kind", "describe"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class SklearnRoute(Route):
         if _is_ours(last) and isinstance(getattr(last, "cv", None), int | str):
             groups = self.groups if _by_run(last) else None
             if last.cv != "loo":
-                check_inner_folds(last.cv, folds, groups, owner=last)
+                check_inner_folds(last.cv, folds, groups, name=f"the cv of {last!r}")
 
     def predictions(
         self, layer: LayerData, responses: NDArray[Any], folds: FoldPlan
@@ -82,6 +82,22 @@ class SklearnRoute(Route):
         if self.groups is None or not _is_ours(last) or not _by_run(last):
             return {}
         return {f"{name}__groups" if name else "groups": np.asarray(self.groups)[train]}
+
+
+def check_kind(estimator: Any, kind: str) -> None:
+    """Raise unless something is an unfitted "regressor" or "classifier", as far as we can know."""
+    if isinstance(estimator, type) or not (
+        hasattr(estimator, "fit") and hasattr(estimator, "predict")
+    ):
+        raise TypeError(
+            f"estimator must be a scikit-learn {kind}, an instance with fit and predict; got "
+            f"{estimator!r}."
+        )
+    tags = _tags(estimator)
+    known = None if tags is None else tags.estimator_type
+    if known in ("regressor", "classifier") and known != kind:
+        what = "numbers" if kind == "regressor" else "classes"
+        raise TypeError(f"estimator must be a {kind}, which predicts {what}; got {estimator!r}.")
 
 
 def _last_step(estimator: Any) -> tuple[str, Any]:
