@@ -1,4 +1,4 @@
-"""Every Python block of the README runs, and prints what its comments say."""
+"""Every Python block of the README and of docs/ runs, and prints what its comments say."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ import contextlib
 import io
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from dnnbrain_cpp import encoding, linear
+
 ROOT = Path(__file__).resolve().parents[2]
-BLOCKS = re.findall(
-    r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S
-)
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    pytest.param(block, id=f"{page}-{place}")
+    for page in PAGES
+    for place, block in enumerate(
+        re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.M | re.S)
+    )
+]
 
 
 def _expected(block: str) -> list[str]:
@@ -28,7 +36,7 @@ def test_there_are_examples() -> None:
 def test_block_runs_and_prints_what_it_says(block: str) -> None:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, "a page", "exec"), {})
     lines = [line.rstrip() for line in printed.getvalue().splitlines()]
     expected = _expected(block)
     assert [re.sub(r"\d", "0", line) for line in lines] == [
@@ -41,8 +49,17 @@ def test_block_runs_and_prints_what_it_says(block: str) -> None:
         )
 
 
-@pytest.mark.parametrize("path", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("module", [encoding, linear], ids=["encoding", "linear"])
+def test_every_public_name_is_on_its_page(module: ModuleType) -> None:
+    page = f"docs/{module.__name__.rpartition('.')[2]}.md"
+    words = set(re.findall(r"\w+", (ROOT / page).read_text(encoding="utf-8")))
+    assert set(module.__all__) <= words, f"{page} leaves out {set(module.__all__) - words}"
+
+
+@pytest.mark.parametrize("path", ["ARCHITECTURE.md", "CONTRIBUTING.md", *PAGES])
 def test_links_lead_somewhere(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
-        assert (ROOT / target).exists(), f"{path} links to {target}, which does not exist"
+        assert (ROOT / path).parent.joinpath(target).exists(), (
+            f"{path} links to {target}, which does not exist"
+        )
