@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 
 def pytest_configure() -> None:
@@ -48,3 +49,13 @@ def _global_state_is_untouched() -> Iterator[None]:
     assert not moved, "the test moved NumPy's global random state"
     assert torch.equal(torch_state, torch.get_rng_state()), "the test moved torch's random state"
     assert torch.get_num_threads() == n_threads, "the test changed torch's thread count"
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Wake no threads for microseconds of work, neither torch's nor those of the twins' BLAS."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpool_limits(1, user_api="blas"):
+        yield
+    torch.set_num_threads(n_threads)

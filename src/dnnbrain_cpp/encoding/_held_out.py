@@ -4,15 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from dnnbrain_cpp._validate import as_float_array, check_finite, check_integer
 from dnnbrain_cpp.encoding._scores import Scores
 
-__all__ = ["HeldOut", "RowBlocks", "block_rows", "check_held_out"]
+__all__ = ["HeldOut", "RowBlocks", "TargetTable", "block_rows", "check_held_out", "share_of_null"]
+
+
+class TargetTable:
+    """A result with a number per target and column."""
+
+    targets: tuple[object, ...]
+    _columns: ClassVar[tuple[str, ...]]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per target: its name, then the attributes that are per target."""
+        columns = {name: getattr(self, name) for name in self._columns}
+        return pd.DataFrame({"target": list(self.targets), **columns})
+
+
+def share_of_null(
+    exceed: NDArray[np.int64], n_perm: int, known: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return p of each target, (1 + exceed) / (1 + n_perm); NaN where it has no score."""
+    return np.where(known, (1 + exceed) / (1 + n_perm), np.nan)
 
 
 @dataclass(frozen=True)

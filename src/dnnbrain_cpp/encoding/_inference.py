@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from dnnbrain_cpp import stats
@@ -17,7 +16,13 @@ from dnnbrain_cpp._progress import Progress, progress_callback
 from dnnbrain_cpp._random import RandomState, as_seed
 from dnnbrain_cpp._threads import resolve_n_threads
 from dnnbrain_cpp._validate import check_choice, check_integer
-from dnnbrain_cpp.encoding._held_out import RowBlocks, block_rows, check_held_out
+from dnnbrain_cpp.encoding._held_out import (
+    RowBlocks,
+    TargetTable,
+    block_rows,
+    check_held_out,
+    share_of_null,
+)
 from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.exceptions import ConstantTargetWarning, NullBandWarning
 
@@ -39,7 +44,7 @@ _BAND = (_LEVEL / 2, 1 - _LEVEL / 2)
 
 
 @dataclass(frozen=True, repr=False)
-class InferenceResult:
+class InferenceResult(TargetTable):
     """Scores and how likely chance is to give them.
 
     Attributes
@@ -78,19 +83,19 @@ class InferenceResult:
     seed: int
     targets: tuple[object, ...]
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row per target: target, score, p, p_fwe, p_fdr, null_low, null_high."""
-        return pd.DataFrame(
-            {
-                "target": list(self.targets),
-                "score": self.score,
-                "p": self.p,
-                "p_fwe": self.p_fwe,
-                "p_fdr": self.p_fdr,
-                "null_low": self.null_band[0],
-                "null_high": self.null_band[1],
-            }
-        )
+    _columns = ("score", "p", "p_fwe", "p_fdr", "null_low", "null_high")
+
+    @property
+    def null_low(self) -> NDArray[np.float64]:
+        """The lower end of `null_band`."""
+        low: NDArray[np.float64] = self.null_band[0]
+        return low
+
+    @property
+    def null_high(self) -> NDArray[np.float64]:
+        """The upper end of `null_band`."""
+        high: NDArray[np.float64] = self.null_band[1]
+        return high
 
     def __repr__(self) -> str:
         found = [int((p <= _LEVEL).sum()) for p in (self.p, self.p_fdr, self.p_fwe)]
@@ -222,11 +227,11 @@ def permutation_test(
             report,
         )
     known = np.isfinite(score[0])
-    p_value = np.where(known, (1 + exceed[0]) / (1 + n_perm), np.nan)
+    p_value = share_of_null(exceed[0], n_perm, known)
     result = InferenceResult(
         score=score[0],
         p=p_value,
-        p_fwe=np.where(known, (1 + family_exceed[0]) / (1 + n_perm), np.nan),
+        p_fwe=share_of_null(family_exceed[0], n_perm, known),
         p_fdr=stats.adjust(p_value, method=fdr),
         null_band=band,
         null_extremes=extremes[0] if known.any() else np.full(n_perm, np.nan),

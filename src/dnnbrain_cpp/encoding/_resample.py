@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 
@@ -19,7 +18,14 @@ from dnnbrain_cpp import stats
 from dnnbrain_cpp._progress import Progress, ProgressCallback, progress_callback
 from dnnbrain_cpp._random import RandomState, as_seed
 from dnnbrain_cpp._validate import check_choice, check_integer
-from dnnbrain_cpp.encoding._held_out import HeldOut, RowBlocks, block_rows, check_held_out
+from dnnbrain_cpp.encoding._held_out import (
+    HeldOut,
+    RowBlocks,
+    TargetTable,
+    block_rows,
+    check_held_out,
+    share_of_null,
+)
 from dnnbrain_cpp.encoding._scores import Scores
 from dnnbrain_cpp.exceptions import Cancelled
 
@@ -38,7 +44,7 @@ _ROUNDING = 1e-11
 
 
 @dataclass(frozen=True, repr=False)
-class ConfidenceInterval:
+class ConfidenceInterval(TargetTable):
     """Scores and between what they would lie, were the stimuli drawn again.
 
     Attributes
@@ -62,16 +68,7 @@ class ConfidenceInterval:
     seed: int
     targets: tuple[object, ...]
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row per target: target, score, low, high."""
-        return pd.DataFrame(
-            {
-                "target": list(self.targets),
-                "score": self.score,
-                "low": self.low,
-                "high": self.high,
-            }
-        )
+    _columns = ("score", "low", "high")
 
     def __repr__(self) -> str:
         above = int((self.low > 0).sum())
@@ -83,7 +80,7 @@ class ConfidenceInterval:
 
 
 @dataclass(frozen=True, repr=False)
-class ModelComparison:
+class ModelComparison(TargetTable):
     """Scores of two models of the same responses, and whether they differ.
 
     Attributes
@@ -120,24 +117,7 @@ class ModelComparison:
     def __post_init__(self) -> None:
         object.__setattr__(self, "difference", self.score_a - self.score_b)
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row per target.
-
-        Columns: target, score_a, score_b, difference, low, high, p, p_fwe, p_fdr.
-        """
-        names = (
-            "score_a",
-            "score_b",
-            "difference",
-            "low",
-            "high",
-            "p",
-            "p_fwe",
-            "p_fdr",
-        )
-        return pd.DataFrame(
-            {"target": list(self.targets), **{name: getattr(self, name) for name in names}}
-        )
+    _columns = ("score_a", "score_b", "difference", "low", "high", "p", "p_fwe", "p_fdr")
 
     def __repr__(self) -> str:
         significant = self.p_fdr <= 1 - self.level
@@ -353,14 +333,14 @@ def compare_models(
     extreme = {"two-sided": np.abs(difference), "greater": difference, "less": -difference}
     ranked = np.sort(extremes)
     family = n_perm - np.searchsorted(ranked, np.where(known, extreme[alternative] - slack, 0.0))
-    p = np.where(known, (1 + exceed) / (1 + n_perm), np.nan)
+    p = share_of_null(exceed, n_perm, known)
     return ModelComparison(
         score_a=score_a,
         score_b=score_b,
         low=low,
         high=high,
         p=p,
-        p_fwe=np.where(known, (1 + family) / (1 + n_perm), np.nan),
+        p_fwe=share_of_null(family, n_perm, known),
         p_fdr=stats.adjust(p),
         scoring=scoring,
         alternative=alternative,
