@@ -37,21 +37,30 @@ class Timing:
         return float(np.median(np.divide(ours, theirs)))
 
 
-def interleave(variants: Mapping[str, Callable[[], Any]], *, repeats: int) -> dict[str, Timing]:
+def timed(run: Callable[[], Any], timing: Timing) -> Any:
+    """Run, add what it took to `timing`, and return the result."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = run()
+    timing.wall_s.append(time.perf_counter() - wall)
+    timing.cpu_s.append(time.process_time() - cpu)
+    return result
+
+
+def interleave(
+    variants: Mapping[str, Callable[[], Any]], *, repeats: int, warm_up: bool = True
+) -> dict[str, Timing]:
     """Run each variant once to warm up, then all of them in turn, `repeats` times.
 
     Neighbours in time see the same load of the machine, so ratios hold where times do not.
     """
     timings = {name: Timing() for name in variants}
-    for run in variants.values():
-        run()
+    if warm_up:
+        for run in variants.values():
+            run()
     for repeat in range(repeats):
         # Every other round backwards, so that none always follows the same neighbour.
         for name in list(variants)[:: 1 if repeat % 2 == 0 else -1]:
-            wall, cpu = time.perf_counter(), time.process_time()
-            variants[name]()
-            timings[name].wall_s.append(time.perf_counter() - wall)
-            timings[name].cpu_s.append(time.process_time() - cpu)
+            timed(variants[name], timings[name])
     return timings
 
 

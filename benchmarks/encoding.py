@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from _common import Timing, interleave, machine, peak_rise, table, write_json
+from _common import Timing, interleave, machine, peak_rise, table, timed, write_json
 from _problem import Problem
 from dnnbrain_cpp._memory import format_bytes
 
@@ -32,13 +34,41 @@ def fastest(timings: dict[str, Timing], clock: str) -> tuple[str, float]:
     return name, medians[name]
 
 
-def measure(problem: Problem, repeats: int, *, memory: bool) -> dict[str, Any]:
-    """Time all variants of a problem in turn."""
+_FINALISTS = 1.25
+"""Variants whose first run took longer than the fastest one's, times this, are not run again."""
+
+
+@dataclass
+class First:
+    """What the first run of a variant tells."""
+
+    result: Any
+    seconds: float
+    peak: int
+
+
+def first_run(run: Callable[[], Any], clock: str) -> First:
+    """Run once, to warm up: for the result, the peak of memory and a first idea of the time."""
+    held: list[Any] = []
+    timing = Timing()
+    peak = peak_rise(lambda: held.append(timed(run, timing)))
+    return First(held[0], getattr(timing, clock)[0], peak)
+
+
+def measure(problem: Problem, repeats: int) -> dict[str, Any]:
+    """Run all variants of a problem once, then the fast ones in turn."""
     job = problem.make()
-    variants = {("ours", name): run for name, run in job.ours.items()}
-    variants |= {("peer", name): run for name, run in job.peers.items()}
-    named = {f"{side}: {name}": run for (side, name), run in variants.items()}
-    timings = interleave(named, repeats=repeats)
+    variants = {f"ours: {name}": run for name, run in job.ours.items()}
+    variants |= {f"peer: {name}": run for name, run in job.peers.items()}
+    first = {name: first_run(run, problem.clock) for name, run in variants.items()}
+    finalists = {}
+    for side in ("ours", "peer"):
+        of_side = [name for name in variants if name.startswith(side)]
+        best = min(first[name].seconds for name in of_side)
+        finalists |= {
+            name: variants[name] for name in of_side if first[name].seconds <= _FINALISTS * best
+        }
+    timings = interleave(finalists, repeats=repeats, warm_up=False)
     ours, theirs = (
         {name: timing for name, timing in timings.items() if name.startswith(side)}
         for side in ("ours", "peer")
@@ -46,7 +76,7 @@ def measure(problem: Problem, repeats: int, *, memory: bool) -> dict[str, Any]:
     our_name, our_time = fastest(ours, problem.clock)
     peer_name, peer_time = fastest(theirs, problem.clock)
     peer_time /= job.share
-    facts: dict[str, Any] = {
+    return {
         "problem": problem.name,
         "title": problem.title,
         "peer": f"{problem.peer} ({peer_name.removeprefix('peer: ')})",
@@ -56,18 +86,16 @@ def measure(problem: Problem, repeats: int, *, memory: bool) -> dict[str, Any]:
         "peer_s": peer_time,
         "ratio": peer_time / our_time,
         "goal": problem.goal,
-        "difference": job.difference(named[our_name](), named[peer_name]()),
+        "peak_ours": first[our_name].peak,
+        "peak_peer": first[peer_name].peak,
+        "difference": job.difference(first[our_name].result, first[peer_name].result),
+        "first_s": {name: run.seconds for name, run in first.items()},
         "timings": {name: vars(timing) for name, timing in timings.items()},
     }
-    if memory:
-        facts["peak_ours"] = peak_rise(named[our_name])
-        facts["peak_peer"] = peak_rise(named[peer_name])
-    return facts
 
 
 def row(facts: dict[str, Any]) -> list[str]:
     """Return the cells of a table's row."""
-    peaks = [facts.get(f"peak_{side}") for side in ("peer", "ours")]
     return [
         facts["title"],
         facts["peer"] + ("" if facts["share_of_peer_timed"] == 1 else ", timed on a part"),
@@ -75,7 +103,7 @@ def row(facts: dict[str, Any]) -> list[str]:
         f"{facts['ours_s']:.3g}",
         f"{facts['ratio']:.3g}",
         f"{facts['goal']:g}",
-        *("" if peak is None else format_bytes(peak) for peak in peaks),
+        *(format_bytes(facts[f"peak_{side}"]) for side in ("peer", "ours")),
         facts["difference"],
     ]
 
@@ -90,7 +118,6 @@ def main() -> None:
     parser.add_argument("--problems", nargs="*", choices=names, default=names)
     parser.add_argument("--list", action="store_true", help="say which problems there are")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--no-memory", action="store_true", help="leave peak memory out")
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent / "results" / "encoding.json"
     )
@@ -104,7 +131,7 @@ def main() -> None:
     for problem in PROBLEMS:
         if problem.name not in args.problems:
             continue
-        results.append(measure(problem, args.repeats, memory=not args.no_memory))
+        results.append(measure(problem, args.repeats))
         print(table(HEAD, [row(results[-1])]).splitlines()[-1], flush=True)
         gc.collect()
     print(table(HEAD, [row(facts) for facts in results]))
