@@ -157,6 +157,36 @@ at::Tensor tile_products(const LinePlan& plan,
   return products;
 }
 
+/// Columns whose moments one thread takes at a time.
+constexpr Index kMomentColumns = 256;
+
+/// Moments of all columns, some at a time: one parallel region rather than one for each operator.
+LineMoments parallel_moments(const at::Tensor& columns, const LinePlan& plan) {
+  const Index n_col = columns.size(1);
+  const Index n_chunk = (n_col + kMomentColumns - 1) / kMomentColumns;
+  if (!columns.is_cpu() || n_chunk == 1) return line_moments(columns, plan);
+  std::vector<LineMoments> chunks(static_cast<std::size_t>(n_chunk));
+  at::parallel_for(0, n_chunk, 1, [&](Index chunk, Index chunk_end) {
+    const at::NoGradGuard no_grad;
+    for (; chunk < chunk_end; ++chunk) {
+      const Index first = chunk * kMomentColumns;
+      chunks[static_cast<std::size_t>(chunk)] =
+          line_moments(columns.narrow(1, first, std::min(kMomentColumns, n_col - first)), plan);
+    }
+  });
+  const auto join = [&](at::Tensor LineMoments::* member) {
+    std::vector<at::Tensor> parts;
+    for (const LineMoments& chunk : chunks) parts.push_back(chunk.*member);
+    return at::cat(parts, 1);
+  };
+  return {join(&LineMoments::rows),
+          join(&LineMoments::part_mean),
+          join(&LineMoments::set_mean),
+          join(&LineMoments::set_weight),
+          join(&LineMoments::test_sq),
+          join(&LineMoments::test_norm)};
+}
+
 }  // namespace
 
 LineMoments line_moments(const at::Tensor& columns, const LinePlan& plan) {
@@ -244,10 +274,10 @@ UnivariateScores cross_validate_units(const at::Tensor& features,
   monitor.start(n_feat * n_vox);
   for (Index target = 0; target < n_vox; target += target_block) {
     const Index n_target = std::min(target_block, n_vox - target);
-    const LineMoments targets = line_moments(responses.narrow(1, target, n_target), plan);
+    const LineMoments targets = parallel_moments(responses.narrow(1, target, n_target), plan);
     for (Index unit = 0; unit < n_feat; unit += unit_block) {
       const Index n_unit = std::min(unit_block, n_feat - unit);
-      const LineMoments units = line_moments(features.narrow(1, unit, n_unit), plan);
+      const LineMoments units = parallel_moments(features.narrow(1, unit, n_unit), plan);
       const Index n_tile = (n_target + target_tile - 1) / target_tile;
       at::parallel_for(0, n_tile, on_cpu ? 1 : n_tile, [&](Index tile, Index tile_end) {
         const at::NoGradGuard no_grad_here;
