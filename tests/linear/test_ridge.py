@@ -366,3 +366,51 @@ def test_weights_are_formed_when_asked_for(standardize: Any, weighted: bool) -> 
     np.testing.assert_allclose(through_rows, exact, rtol=2e-6)
     again = pickle.loads(pickle.dumps(RidgeCV(np.logspace(1, 4, 5)).fit(X, Y)))
     np.testing.assert_allclose(again.predict(X), RidgeCV(np.logspace(1, 4, 5)).fit(X, Y).predict(X))
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.parametrize("extra", [[], ["weights"], ["nuisance"], ["weights", "nuisance"]])
+def test_many_targets_without_their_weights(
+    extra: list[str], standardize: bool, intercept: bool
+) -> None:
+    n, p, t = 24, 60, 150
+    X, Y = draw(n, p, t, offset=3.0)
+    rng = np.random.default_rng(1)
+    beside: dict[str, Any] = {}
+    if "weights" in extra:
+        beside["sample_weight"] = rng.uniform(0.5, 2, n)
+    if "nuisance" in extra:
+        beside["nuisance"] = rng.standard_normal((n, 2))
+    penalties = np.logspace(-1, 3, t)
+    new = rng.standard_normal((7, p)) + 3.0
+
+    def fitted(some: slice) -> Ridge:
+        model = Ridge(penalties[some], fit_intercept=intercept, standardize=standardize)
+        return model.fit(X, Y[:, some], **beside)
+
+    whole, parts = fitted(slice(None)), [fitted(slice(i, i + 10)) for i in range(0, t, 10)]
+    near = TOLERANCES["fp64_factor"]
+    # Before and after the weights are formed.
+    for model in (whole, whole):
+        assert relative(model.predict(new), np.hstack([part.predict(new) for part in parts])) < near
+        assert relative(model.coef_, np.concatenate([part.coef_ for part in parts])) < near
+    if intercept:
+        assert relative(whole.intercept_, np.hstack([part.intercept_ for part in parts])) < near
+    if "nuisance" in extra:
+        own = np.hstack([part.nuisance_coef_ for part in parts])
+        assert relative(whole.nuisance_coef_, own) < near
+
+
+def test_many_targets_far_from_zero_keep_their_digits() -> None:
+    X, Y = draw(24, 60, 150, offset=0.0)
+    # Powers of two, so that the offset takes nothing off the features themselves.
+    near = (np.round(X * 16) / 16).astype(np.float32)
+    far = near + np.float32(2**19)
+    plain = Ridge(3.0).fit(near.astype(np.float64), Y)
+    moved = Ridge(3.0).fit(far, Y.astype(np.float32))
+    assert moved.predict(far).dtype == np.float32
+    assert relative(moved.predict(far), plain.predict(near)) < TOLERANCES["fp32_reduction"]
+    tensors = Ridge(3.0).fit(torch.from_numpy(far), torch.from_numpy(Y))
+    assert isinstance(tensors.coef_, torch.Tensor)
+    assert tensors.coef_.shape == (150, 60)

@@ -16,6 +16,7 @@ from dnnbrain_cpp.linear._estimator import TensorMixin
 __all__ = [
     "ComponentsBase",
     "centred_rows",
+    "chunk_bytes",
     "column_chunks",
     "column_means",
     "complete_basis",
@@ -29,9 +30,18 @@ _CHUNK_BYTES = 32 << 20
 
 def column_chunks(X: torch.Tensor) -> Iterator[slice]:
     """Yield slices of columns that fill a chunk in float64."""
-    step = max(1, _CHUNK_BYTES // (8 * len(X)))
+    step = _chunk_width(len(X))
     for first in range(0, X.shape[1], step):
         yield slice(first, min(first + step, X.shape[1]))
+
+
+def chunk_bytes(n: int, p: int) -> int:
+    """Return how large the chunks of columns of a matrix of shape (n, p) are in float64."""
+    return 8 * n * min(p, _chunk_width(n))
+
+
+def _chunk_width(n: int) -> int:
+    return max(1, _CHUNK_BYTES // (8 * n))
 
 
 def _row_chunks(X: torch.Tensor) -> Iterator[slice]:

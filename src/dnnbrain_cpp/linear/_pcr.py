@@ -217,10 +217,9 @@ class PCRegression(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator)
             data, self._x_mean, int(counts.max()), dual=n <= p or gram is not None, gram=gram
         )
         squares = found.squares[: len(found.components)]
-        about = targets.double() - self._y_mean
-        crosses = about.new_zeros((len(squares), targets.shape[1]))
+        crosses = squares.new_zeros((len(squares), targets.shape[1]))
         for rows, block in centred_rows(data, self._x_mean):
-            crosses += (block @ found.components.T).T @ about[rows]
+            crosses += (block @ found.components.T).T @ (targets[rows].double() - self._y_mean)
         weights = torch.where(squares > 0, 1 / squares, 0.0)[:, None]
         used = torch.arange(len(squares), device=data.device)[:, None] < counts
         self._components = found.components.to(data.dtype)

@@ -11,6 +11,7 @@ import torch
 
 from dnnbrain_cpp._memory import available_bytes, format_bytes
 from dnnbrain_cpp._validate import check_choice, check_integer
+from dnnbrain_cpp.linear._components import chunk_bytes
 
 __all__ = ["RidgePlan", "plan", "plan_ridge"]
 
@@ -24,6 +25,9 @@ _SPECTRUM_DECADES = 4
 _TILE = 256
 _PARALLEL_ORDER = 2048
 """Kernels up to this order are filtered by all threads side by side."""
+
+_CHUNK_COPIES = 3
+"""A chunk of columns in float64, about its mean, and over its scale."""
 
 _EIGH_PASSES = 23.0
 """Products of n x n matrices that an eigendecomposition takes the time of."""
@@ -164,8 +168,12 @@ def plan_ridge(
     n_test: int,
     dtype: str,
     budget_bytes: int | None,
+    rescaled: bool = False,
 ) -> RidgePlan:
-    """Do what `plan` promises for folds of known size: the smallest `n_train`, largest `n_test`."""
+    """Do what `plan` promises for folds of known size: the smallest `n_train`, largest `n_test`.
+
+    `rescaled` features are copied once.
+    """
     form = "kernel" if p >= n_train else "features"
     if budget_bytes is None:
         free = available_bytes()
@@ -173,12 +181,18 @@ def plan_ridge(
     member = min(n_alpha, int(_PER_DECADE * _SPECTRUM_DECADES) + 1)
     size = 4 if dtype == "float32" else 8
 
+    # Before and after, X and Y are read in chunks.
+    chunks = _CHUNK_COPIES * max(chunk_bytes(n, p), chunk_bytes(n, t))
+
     def peak(folds: int, alphas: int) -> int:
         if form == "kernel":
-            return _kernel_bytes(n, n_train, n_test, folds, min(member, alphas), size)
+            run = _kernel_bytes(n, n_train, n_test, folds, min(member, alphas), size)
+            return max(run, 8 * n * n + chunks)
         # The products with targets are reused by the final fit if all folds go at once.
         products = size * p * t if folds == n_fold else 0
-        return _feature_bytes(n, p, n_test, folds, n_fold, member, size) + products
+        copy = size * n * p if rescaled else 0
+        run = _feature_bytes(n, p, n_test, folds, n_fold, member, size) + products + copy
+        return max(run, chunks)
 
     fold_block, alpha_block = n_fold, n_alpha
     while budget_bytes is not None and peak(fold_block, alpha_block) > budget_bytes:

@@ -316,6 +316,7 @@ class RidgeCV(AlphaSearchMixin, _RidgeBase):
             n_test=max(folds.n_test),
             dtype=str(design.X.dtype).removeprefix("torch."),
             budget_bytes=self.budget_bytes,
+            rescaled=self.standardize == "global",
         )
         with progress_callback(self.progress, "choosing alpha") as report:
             if self._leaves_one_out and self.standardize != "fold":

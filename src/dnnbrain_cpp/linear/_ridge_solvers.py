@@ -14,6 +14,7 @@ import torch
 
 from dnnbrain_cpp._native import core
 from dnnbrain_cpp._progress import ProgressCallback
+from dnnbrain_cpp.linear._components import column_chunks
 from dnnbrain_cpp.linear._folds import FoldPlan
 from dnnbrain_cpp.linear._plan import RidgePlan
 from dnnbrain_cpp.linear._weights import Weights
@@ -42,6 +43,10 @@ RIDGE_SCORES = {
 
 _TIES = {torch.float32: 1e-7, torch.float64: 1e-12}
 """Scores that are closer than this, relative to the best, are equal but for rounding."""
+
+
+_RANK = 1e-12
+"""Nuisance columns span no direction that is this much weaker than their strongest."""
 
 
 @dataclass(frozen=True)
@@ -160,14 +165,29 @@ def make_design(
 
 def column_scale(design: Design, rows: torch.Tensor | None = None) -> torch.Tensor:
     """Return the standard deviation of each feature over `rows`, beyond the nuisance; 0 -> 1."""
-    X = design.X if rows is None else design.X[rows]
     beside = design.nuisance if rows is None else design.nuisance[rows]
-    ones = design.ones if rows is None else design.ones[rows]
-    data = X.double()
-    left = data - beside @ torch.linalg.lstsq(beside, data).solution if beside.shape[1] else data
-    variance = left.square().sum(0) / ones.square().sum()
-    size = data.square().sum(0) / ones.square().sum()
-    return torch.where(variance > 1e-26 * size, variance.sqrt(), 1.0)
+    total = (design.ones if rows is None else design.ones[rows]).square().sum()
+    lengths = beside.norm(dim=0).clamp_min(torch.finfo(beside.dtype).tiny)
+    basis, sizes, _ = torch.linalg.svd(beside / lengths, full_matrices=False)
+    basis = basis[:, sizes > _RANK * sizes.max()] if len(sizes) else basis
+    scale = design.X.new_empty(design.p, dtype=torch.float64)
+    for chunk in column_chunks(design.X):
+        block = design.X[:, chunk] if rows is None else design.X[:, chunk].index_select(0, rows)
+        data = block.double()
+        left = data - basis @ (basis.T @ data)
+        variance = left.square().sum(0) / total
+        size = data.square().sum(0) / total
+        scale[chunk] = torch.where(variance > 1e-26 * size, variance.sqrt(), 1.0)
+    return scale
+
+
+def _rescaled(design: Design) -> torch.Tensor:
+    """Return X over its standard deviation: a copy, made in chunks."""
+    scale = column_scale(design)
+    out = torch.empty_like(design.X)
+    for chunk in column_chunks(design.X):
+        out[:, chunk] = design.X[:, chunk] / scale[chunk]
+    return out
 
 
 def uses_kernel(design: Design, folds: FoldPlan | None = None) -> bool:
@@ -214,9 +234,7 @@ def cross_validate(
     rows = folds.tensors(design.X.device)
     fold_block = len(rows) if run_plan is None else run_plan.fold_block
     if not uses_kernel(design, folds):
-        X = design.X
-        if standardize == "global":
-            X = (X.double() / column_scale(design)).to(X.dtype)
+        X = _rescaled(design) if standardize == "global" else design.X
         reusable = standardize != "global" and fold_block >= len(rows)
         keep_products = reusable and core.is_partition(rows, design.n)
         parts = [

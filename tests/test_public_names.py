@@ -1,0 +1,95 @@
+"""Names and defaults that others rely on."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+import dnnbrain_cpp
+from dnnbrain_cpp import encoding, linear
+
+REQUIRED = inspect.Parameter.empty
+
+PARAMETERS: dict[Any, dict[str, Any]] = {
+    linear.PCA: {"n_components": None, "svd_solver": "auto"},
+    linear.IncrementalPCA: {"n_components": None},
+    linear.Ridge: {"alpha": 1.0, "fit_intercept": True},
+    linear.RidgeCV: {
+        "cv": 5,
+        "alpha_per_target": True,
+        "fit_intercept": True,
+        "scoring": None,
+        "standardize": None,
+        "store_cv_results": False,
+    },
+    linear.KernelRidgeCV: {"cv": 5},
+    linear.BandedRidgeCV: {"bands": None, "n_iter": 100, "cv": 5, "random_state": None},
+    linear.PCRegression: {"n_components": None, "cv": 5},
+    linear.PLSRegression: {"n_components": 2, "scale": True, "algorithm": "nipals"},
+    linear.plan: {"n": REQUIRED, "p": REQUIRED, "t": REQUIRED, "budget_bytes": None},
+    linear.Delayer: {"delays": (1, 2, 3, 4), "runs": None},
+    linear.delayed_kernel: {"K": REQUIRED, "delays": REQUIRED, "runs": None},
+    linear.hrf_operator: {"onsets": REQUIRED, "durations": REQUIRED, "model": "spm"},
+    linear.detrend_basis: {"n_vol": REQUIRED, "kind": "polynomial", "runs": None},
+    linear.zscore_runs: {"Y": REQUIRED, "runs": REQUIRED},
+    encoding.encode: {
+        "features": REQUIRED,
+        "responses": REQUIRED,
+        "estimator": None,
+        "cv": 5,
+        "groups": None,
+        "scoring": "r",
+    },
+    encoding.Encoder: {"estimator": None, "cv": 5, "scoring": "r", "groups": None},
+    encoding.univariate: {"X": REQUIRED, "Y": REQUIRED, "cv": 10},
+    encoding.decode: {"responses": REQUIRED, "targets": REQUIRED, "cv": 5},
+    encoding.probe: {"features": REQUIRED, "labels": REQUIRED},
+    encoding.stack: {"features": REQUIRED, "responses": REQUIRED},
+    encoding.variance_partition: {"bands": REQUIRED, "responses": REQUIRED, "cv": 5},
+    encoding.noise_ceiling: {"responses": REQUIRED},
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS, ids=lambda name: name.__name__)
+def test_parameters_and_defaults(name: Any) -> None:
+    found = inspect.signature(name).parameters
+    for parameter, default in PARAMETERS[name].items():
+        assert found[parameter].default == default
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        (linear.RidgeCV, ["alphas"]),
+        (linear.KernelRidgeCV, ["alphas"]),
+        (linear.BandedRidgeCV, ["bands", "alphas"]),
+        (linear.FracRidge, ["fractions"]),
+        (linear.FracRidgeCV, ["fractions"]),
+        (encoding.encode, ["features", "responses"]),
+        (encoding.univariate, ["X", "Y"]),
+    ],
+)
+def test_what_comes_first_needs_no_name(name: Any, first: list[str]) -> None:
+    found = inspect.signature(name).parameters.values()
+    assert [p.name for p in found if p.kind is p.POSITIONAL_OR_KEYWORD] == first
+
+
+@pytest.mark.parametrize("package", [linear, encoding])
+def test_all_that_is_named_is_there_and_told(package: Any) -> None:
+    assert sorted(set(package.__all__)) == sorted(package.__all__)
+    for name in package.__all__:
+        thing = getattr(package, name)
+        if callable(thing):
+            assert inspect.getdoc(thing), name
+
+
+def test_what_scores_become() -> None:
+    for name in ("to_frame", "to_xarray", "to_img", "to_gifti", "to_cifti", "best_layer", "by_roi"):
+        assert callable(getattr(encoding.Scores, name))
+
+
+def test_packages_are_attributes() -> None:
+    assert dnnbrain_cpp.linear is linear
+    assert dnnbrain_cpp.encoding is encoding
