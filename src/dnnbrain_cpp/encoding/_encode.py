@@ -44,10 +44,12 @@ def encode(
     estimator : scikit-learn regressor, optional
         ``LinearRegression``, ``Ridge``, ``RidgeCV`` and ``GridSearchCV(Ridge())``, alone or behind
         ``StandardScaler`` and ``PCA(k)`` in a pipeline, and ``PLSRegression``, run natively, with
-        all steps inside the fold and the numbers of scikit-learn's exact solvers; any other
-        regressor runs through scikit-learn as it is. ``Scores.route`` says which, and why not. By
-        default PCA and least squares, with a quarter as many components as the smallest training
-        set has stimuli, at most 100.
+        all steps inside the fold and the numbers of scikit-learn's exact solvers; so do those of
+        these names in `linear`, its `PCRegression` of a fixed count, and its `KernelRidgeCV`, for
+        which a layer is a kernel. Any other regressor runs as it is. ``Scores.route`` says which,
+        and why not. ``cv="run"`` of an estimator of `linear` takes the groups of each training
+        set. By default PCA and least squares, with a quarter as many components as the smallest
+        training set has stimuli, at most 100.
     cv : int, "run", "loo", splitter, FoldPlan, or iterable of (train, test)
         As in scikit-learn; an int is unshuffled `KFold`, or `GroupKFold` with groups; ``"run"``
         leaves out one group at a time, ``"loo"`` one stimulus. Stimuli that are sorted by category
