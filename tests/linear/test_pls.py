@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,29 @@ def test_exact_folds() -> None:
         np.testing.assert_allclose(
             ours.scores[0].numpy(), expected, rtol=0, atol=TOLERANCES["pls_converged"]
         )
+
+
+@pytest.mark.parametrize("algorithm", ["nipals", "exact"])
+def test_many_float32_features(algorithm: str) -> None:
+    """What the folds' Gram matrices do not share is formed in float32, where it is small."""
+    x, y = draw(120, 33_000, 4, seed=30)
+    x[:, 1] = np.arange(120) == 3  # units that are active for one stimulus, or in one fold
+    x[12:, 2] = 1e3
+    x[:12, 3] *= 1000
+    x[:, 4] = 7.0
+    x[:, 5] += 1e3
+    low = x.astype(np.float32)
+    high = low.astype(np.float64)
+    plan = FoldPlan.make(10, n_stim=120)
+    ours = cross_validate_pls(low, y, plan, 3, algorithm=algorithm)
+    in_double = cross_validate_pls(high, y, plan, 3, algorithm=algorithm)
+    one_by_one = cross_validate_pls(low, y, plan, 3, algorithm=algorithm, max_bytes=1)
+    assert not torch.equal(ours.scores, in_double.scores)
+    close = partial(torch.testing.assert_close, rtol=0, atol=TOLERANCES["fp64_score"])
+    close(ours.scores, in_double.scores)
+    close(one_by_one.scores, in_double.scores)
+    if algorithm == "nipals":
+        close(ours.scores[0, :2], torch.tensor(refit(high, y, list(plan)[:2], 3, "r")))
 
 
 def test_a_gram_matrix_about_any_centre() -> None:

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "bindings.hpp"
+#include "dnnbrain/tensor/pls_held_out.hpp"
 #include "support/python_monitor.hpp"
 
 namespace py = pybind11;
