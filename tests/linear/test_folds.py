@@ -24,6 +24,7 @@ from sklearn.model_selection import (
     cross_val_score,
 )
 
+from dnnbrain_cpp._native import core
 from dnnbrain_cpp.linear import FoldPlan
 
 N_STIM = 24
@@ -253,3 +254,13 @@ def test_repr_says_scheme_and_sizes(plan: FoldPlan, words: str) -> None:
 def test_refusals(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         FoldPlan.make(**options, n_stim=N_STIM)
+
+
+def test_sums_over_other_folds_are_for_partitions_alone() -> None:
+    def pairs(*rows: tuple[list[int], list[int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return [(torch.tensor(train), torch.tensor(test)) for train, test in rows]
+
+    assert core.is_partition(pairs(([2, 3], [0, 1]), ([0, 1], [2, 3])), 4)
+    assert not core.is_partition(pairs(([2, 2], [0, 1]), ([0, 1], [2, 3])), 4)  # a row twice
+    assert not core.is_partition(pairs(([2, 3], [0, 1]), ([0, 1], [2, 1])), 4)  # held out twice
+    assert not core.is_partition(pairs(([2], [0, 1]), ([0, 1], [2, 3])), 4)  # a gap

@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/bincount.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_eigh.h>
@@ -243,16 +242,6 @@ void check(const at::Tensor& features, const at::Tensor& responses, const at::Te
 }
 
 }  // namespace
-
-bool is_partition(const std::vector<Fold>& folds, Index n) {
-  std::vector<at::Tensor> tests;
-  for (const Fold& fold : folds) {
-    if (fold.train.size(0) + fold.test.size(0) != n) return false;
-    tests.push_back(fold.test);
-  }
-  const at::Tensor all = at::cat(tests);
-  return all.size(0) == n && (at::bincount(all.cpu(), {}, n) == 1).all().item<bool>();
-}
 
 GridScores cross_validate_feature_ridge(const at::Tensor& features,
                                         const at::Tensor& responses,

@@ -4,7 +4,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/bincount.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
@@ -43,17 +42,6 @@ constexpr Index kDeviceTile = 1024;
 
 Index block_width(Index n_row, Index most) {
   return std::clamp(kBlockBytes / (8 * n_row) / kUnitTile * kUnitTile, kUnitTile, most);
-}
-
-/// Whether each row is held out once, and trains all other folds once.
-bool is_partition(const std::vector<Fold>& folds, Index n_stim) {
-  std::vector<at::Tensor> tests;
-  for (const Fold& fold : folds) {
-    const at::Tensor times = at::bincount(at::cat({fold.train, fold.test}), {}, n_stim);
-    if (!(times == 1).all().item<bool>()) return false;
-    tests.push_back(fold.test);
-  }
-  return (at::bincount(at::cat(tests), {}, n_stim) == 1).all().item<bool>();
 }
 
 /// Row of `members` of the parts that are neither `fold` nor `part`.

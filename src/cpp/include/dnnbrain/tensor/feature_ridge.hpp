@@ -40,8 +40,6 @@ GridScores cross_validate_feature_ridge(const at::Tensor& features,   // (n, p) 
                                         const at::Tensor& products,  // or undefined
                                         Monitor& monitor);
 
-/// Whether every row is held out once and trains all other folds.
-bool is_partition(const std::vector<Fold>& folds, Index n);
 
 /// Weights (G + alpha)^-1 C from all rows, one penalty per target.
 at::Tensor solve_feature_ridge(const at::Tensor& features,   // (n, p)
