@@ -296,6 +296,26 @@ class RidgeScore(Enum):
     r2 = 1
     mse = 2
 
+def score_kernel_sums(
+    kernels: torch.Tensor,  # (n_band, n, n) float64
+    weights: torch.Tensor,  # (n_sum, n_band) float64 on the CPU
+    alphas: torch.Tensor,  # (n_sum, n_alpha) float64 on the CPU
+    responses: torch.Tensor,  # (n, n_target) float32 or float64
+    nuisance: torch.Tensor,  # (n, z) float64
+    ones: torch.Tensor,  # (n,) float64
+    folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows
+    score: RidgeScore,
+    progress: _Progress,
+) -> torch.Tensor: ...  # (n_sum, n_fold, n_alpha, n_target) float64 on the CPU
+def solve_kernel_sums(
+    kernels: torch.Tensor,  # (n_band, n, n) float64
+    weights: torch.Tensor,  # (n_sum, n_band) float64 on the CPU
+    chosen: torch.Tensor,  # (n_target,) int64: which sum
+    alphas: torch.Tensor,  # (n_target,) float64
+    responses: torch.Tensor,  # (n, n_target)
+    nuisance: torch.Tensor,  # (n, z) float64
+) -> torch.Tensor: ...  # (n, n_target) of the dtype of the responses
+
 class KernelFactor:
     def __init__(
         self,

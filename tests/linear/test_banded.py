@@ -330,7 +330,9 @@ def test_gradient_is_that_of_finite_differences(scoring: str, fit_intercept: boo
     for band in range(2):
         step = torch.zeros(2, dtype=torch.float64)
         step[band] = 1e-5
-        up, down = (objective.curves(weights + s * step, alphas).mean for s in (1, -1))
+        up, down = (
+            objective.curves((weights + s * step)[None], alphas[None])[0].mean for s in (1, -1)
+        )
         expected = ((up - down) / 2e-5).diagonal()
         np.testing.assert_allclose(gradient[band], expected, rtol=1e-5, atol=1e-9)
 

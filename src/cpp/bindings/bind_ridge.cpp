@@ -8,6 +8,7 @@
 #include "bindings.hpp"
 #include "dnnbrain/tensor/feature_ridge.hpp"
 #include "dnnbrain/tensor/kernel_ridge.hpp"
+#include "dnnbrain/tensor/kernel_sums.hpp"
 #include "dnnbrain/tensor/row_kernel.hpp"
 #include "support/python_monitor.hpp"
 
@@ -111,6 +112,22 @@ at::Tensor leave_one_out_kernel(const KernelFactor& factor,
       .mean;
 }
 
+at::Tensor score_sums(const at::Tensor& kernels,
+                      const at::Tensor& weights,
+                      const at::Tensor& alphas,
+                      const at::Tensor& responses,
+                      const at::Tensor& nuisance,
+                      const at::Tensor& ones,
+                      const Rows& folds,
+                      RidgeScore score,
+                      const py::object& progress) {
+  const std::vector<Fold> core_folds = to_folds(folds);
+  return run_monitored(progress, [&](Monitor& monitor) {
+    return score_kernel_sums(
+        kernels, weights, alphas, responses, nuisance, ones, core_folds, score, monitor);
+  });
+}
+
 }  // namespace
 
 void bind_ridge(py::module_& m) {
@@ -181,6 +198,26 @@ void bind_ridge(py::module_& m) {
            py::arg("responses"),
            py::arg("alphas"),
            py::call_guard<py::gil_scoped_release>());
+  m.def("score_kernel_sums",
+        &score_sums,
+        py::arg("kernels"),
+        py::arg("weights"),
+        py::arg("alphas"),
+        py::arg("responses"),
+        py::arg("nuisance"),
+        py::arg("ones"),
+        py::arg("folds"),
+        py::arg("score"),
+        py::arg("progress"));
+  m.def("solve_kernel_sums",
+        &solve_kernel_sums,
+        py::arg("kernels"),
+        py::arg("weights"),
+        py::arg("chosen"),
+        py::arg("alphas"),
+        py::arg("responses"),
+        py::arg("nuisance"),
+        py::call_guard<py::gil_scoped_release>());
 }
 
 }  // namespace dnnbrain::bindings

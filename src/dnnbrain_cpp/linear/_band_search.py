@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,13 +18,17 @@ __all__ = [
     "HeldOutScores",
     "KernelScores",
     "choose_alphas",
+    "part_of",
 ]
 
 RELATIVE_TIE = 1e-10
 """Scores this close are equal; of equals the largest alpha wins."""
 
-_FACTOR_BYTES = 2**29
-"""Factorised kernels that are kept between the search and the refit."""
+_SCORE_BYTES = 2**27
+"""Scores of candidates that are searched at once, all folds and penalties of all targets."""
+
+_MANY_CANDIDATES = 8
+"""Candidates that keep the threads busy."""
 
 
 class Curves(NamedTuple):
@@ -72,6 +75,11 @@ class HeldOutScores:
             self._ones[:, None] if fit_intercept else self._ones.new_empty((len(responses), 0))
         )
 
+    def n_at_once(self, n_alpha: int) -> int:
+        """Return how many candidates to hand to `curves`."""
+        n_score = len(self.folds) * n_alpha * self.responses.shape[1]
+        return max(1, min(_MANY_CANDIDATES, _SCORE_BYTES // (8 * n_score)))
+
     def curves(
         self,
         weights: torch.Tensor,
@@ -79,19 +87,40 @@ class HeldOutScores:
         *,
         keep_folds: bool = False,
         progress: ProgressCallback | None = None,
+    ) -> list[Curves]:
+        """Score candidates, weights of shape (g, B), each at its penalties, (g, a)."""
+        return [
+            self._score_one(each, grid, keep_folds, part_of(progress, place, 1, len(weights)))
+            for place, (each, grid) in enumerate(zip(weights, alphas, strict=True))
+        ]
+
+    def _score_one(
+        self,
+        weights: torch.Tensor,
+        alphas: torch.Tensor,
+        keep_folds: bool,
+        progress: ProgressCallback | None,
     ) -> Curves:
-        """Score one candidate, weights of shape (B,), at all penalties."""
         raise NotImplementedError
 
     def solve(
-        self, weights: torch.Tensor, alphas: torch.Tensor, targets: torch.Tensor
+        self, candidates: torch.Tensor, chosen: torch.Tensor, alphas: torch.Tensor
     ) -> torch.Tensor:
-        """Fit all rows of the targets (m,), with a penalty each (m,), and one candidate."""
+        """Fit all rows, each target with its own candidate and penalty, both of shape (t,)."""
         raise NotImplementedError
 
 
+def part_of(
+    progress: ProgressCallback | None, first: int, size: int, n_all: int
+) -> ProgressCallback | None:
+    """Return the callback of parts [first, first + size) of the `n_all` of a job."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(first * total + size * done, n_all * total)
+
+
 class KernelScores(HeldOutScores):
-    """From kernels of shape (B, n, n), float64: a factorisation per candidate for all folds."""
+    """From kernels of shape (B, n, n), float64."""
 
     def __init__(
         self,
@@ -105,8 +134,6 @@ class KernelScores(HeldOutScores):
         super().__init__(responses, folds, scoring=scoring, fit_intercept=fit_intercept)
         self.kernels = kernels
         self.n_band = len(kernels)
-        self._factors: OrderedDict[tuple[float, ...], core.KernelFactor] = OrderedDict()
-        self._n_factor = _FACTOR_BYTES // (8 * len(responses) ** 2)
 
     def kernel(self, weights: torch.Tensor) -> torch.Tensor:
         """Return the weighted sum of the kernels, shape (n, n)."""
@@ -116,17 +143,6 @@ class KernelScores(HeldOutScores):
                 total.add_(kernel, alpha=weight)
         return total
 
-    def factor(self, weights: torch.Tensor) -> core.KernelFactor:
-        """Return the factorised kernel; the latest are kept for the refit."""
-        key = tuple(weights.tolist())
-        if key in self._factors:
-            return self._factors[key]
-        factor = core.KernelFactor(self.kernel(weights), self._nuisance)
-        self._factors[key] = factor
-        while len(self._factors) > self._n_factor:
-            self._factors.popitem(last=False)
-        return factor
-
     def curves(
         self,
         weights: torch.Tensor,
@@ -134,9 +150,46 @@ class KernelScores(HeldOutScores):
         *,
         keep_folds: bool = False,
         progress: ProgressCallback | None = None,
+    ) -> list[Curves]:
+        """Score candidates at all their penalties, with factorisations by fold or of all rows."""
+        if not self._factorises_folds(alphas.shape[1]):
+            return super().curves(weights, alphas, keep_folds=keep_folds, progress=progress)
+        scores = core.score_kernel_sums(
+            self.kernels,
+            weights.cpu(),
+            alphas.cpu(),
+            self.responses,
+            self._nuisance,
+            self._ones,
+            self.folds,
+            core.RidgeScore[self.scoring],
+            progress,
+        ).to(self.responses.device)
+        return [Curves(folds.nanmean(0), folds if keep_folds else None) for folds in scores]
+
+    def _factorises_folds(self, n_alpha: int) -> bool:
+        """Return whether factorising every fold takes fewer FLOP than one factor for all.
+
+        Counted in float32: float64 takes twice as long, an eigendecomposition 12 n^3.
+        """
+        n, n_target = self.responses.shape
+        n_function, n_member = min(n_alpha, 7), min(n_alpha, 10)
+        by_fold, whole = 0.0, 12.0 * n**3
+        for train, test in self.folds:
+            rows, held_out = float(len(train)), float(len(test))
+            by_fold += 12 * rows**3 + 4 * held_out * rows**2
+            by_fold += 2 * rows * (rows + n_function * held_out) * n_target
+            whole += n_member * held_out * (8 * held_out * n + 2 * rows * (n + n_target))
+        return by_fold < whole
+
+    def _score_one(
+        self,
+        weights: torch.Tensor,
+        alphas: torch.Tensor,
+        keep_folds: bool,
+        progress: ProgressCallback | None,
     ) -> Curves:
-        """Score one candidate at all penalties: one factorisation, no predictions kept."""
-        scores = self.factor(weights).cross_validate(
+        scores = core.KernelFactor(self.kernel(weights), self._nuisance).cross_validate(
             self.responses,
             self._ones,
             self.folds,
@@ -148,10 +201,12 @@ class KernelScores(HeldOutScores):
         return _curves(scores, self.responses.device)
 
     def solve(
-        self, weights: torch.Tensor, alphas: torch.Tensor, targets: torch.Tensor
+        self, candidates: torch.Tensor, chosen: torch.Tensor, alphas: torch.Tensor
     ) -> torch.Tensor:
-        """Return dual coefficients (n, m): 4 n^2 m FLOP, whatever the number of penalties."""
-        return self.factor(weights).solve(self.responses[:, targets].contiguous(), alphas)
+        """Return dual coefficients (n, t): a factorisation per candidate that won targets."""
+        return core.solve_kernel_sums(
+            self.kernels, candidates.cpu(), chosen, alphas, self.responses, self._nuisance
+        )
 
 
 class FeatureScores(HeldOutScores):
@@ -179,15 +234,13 @@ class FeatureScores(HeldOutScores):
         ]
         return torch.cat(parts, 1)
 
-    def curves(
+    def _score_one(
         self,
         weights: torch.Tensor,
         alphas: torch.Tensor,
-        *,
-        keep_folds: bool = False,
-        progress: ProgressCallback | None = None,
+        keep_folds: bool,
+        progress: ProgressCallback | None,
     ) -> Curves:
-        """Score one candidate at all penalties, from sums over the folds."""
         scores = core.cross_validate_feature_ridge(
             self._scaled(weights),
             self.responses,
@@ -203,25 +256,25 @@ class FeatureScores(HeldOutScores):
         return _curves(scores, self.responses.device)
 
     def solve(
-        self, weights: torch.Tensor, alphas: torch.Tensor, targets: torch.Tensor
+        self, candidates: torch.Tensor, chosen: torch.Tensor, alphas: torch.Tensor
     ) -> torch.Tensor:
-        """Return the coefficients of the columns, band after band, (p, m)."""
-        scaled = core.solve_feature_ridge(
-            self._scaled(weights),
-            self.responses[:, targets].contiguous(),
-            self._nuisance,
-            self._ones,
-            alphas,
-            False,
-        )
-        coefs = scaled.new_zeros((sum(rows.shape[1] for rows in self.rows), len(targets)))
-        begin = used = 0
-        for rows, weight in zip(self.rows, weights.tolist(), strict=True):
-            size = rows.shape[1]
-            if weight > 0:
-                coefs[begin : begin + size] = scaled[used : used + size] * weight**0.5
-                used += size
-            begin += size
+        """Return the coefficients of the columns, band after band, (p, t)."""
+        sizes = [rows.shape[1] for rows in self.rows]
+        coefs = self.responses.new_zeros((sum(sizes), len(chosen)))
+        for candidate in sorted(set(chosen.tolist())):
+            weights = candidates[candidate]
+            held = (chosen == candidate).nonzero().flatten()
+            roots = weights.sqrt().repeat_interleave(torch.tensor(sizes, device=weights.device))
+            used = roots.nonzero().flatten()
+            scaled = core.solve_feature_ridge(
+                self._scaled(weights),
+                self.responses[:, held].contiguous(),
+                self._nuisance,
+                self._ones,
+                alphas[held],
+                False,
+            )
+            coefs[used[:, None], held] = scaled * roots[used, None].to(scaled.dtype)
         return coefs
 
 

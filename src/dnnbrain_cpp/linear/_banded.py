@@ -21,6 +21,7 @@ from dnnbrain_cpp.linear._band_search import (
     HeldOutScores,
     KernelScores,
     choose_alphas,
+    part_of,
 )
 from dnnbrain_cpp.linear._bands import (
     Bands,
@@ -118,60 +119,40 @@ def search(
     cv_scores: list[torch.Tensor] = []
     n_total = len(drawn) + options.n_refine
 
-    def evaluate(weights: torch.Tensor) -> torch.Tensor:
-        grid = torch.from_numpy(options.alphas).to(device)
-        if jitter is not None:
-            grid = grid * 10 ** (jitter.rand() - 0.5)
-        curves = objective.curves(
+    def evaluate(weights: torch.Tensor) -> None:
+        first = len(candidates)
+        shifts = [0.0 if jitter is None else jitter.rand() - 0.5 for _ in weights]
+        grids = torch.from_numpy(options.alphas * 10 ** np.array(shifts)[:, None]).to(device)
+        all_curves = objective.curves(
             weights,
-            grid,
+            grids,
             keep_folds=options.conservative,
-            progress=_part_of(progress, len(candidates), n_total),
+            progress=part_of(progress, first, len(weights), n_total),
         )
-        place, score = choose_alphas(
-            curves,
-            grid,
-            per_target=options.alpha_per_target,
-            conservative=options.conservative,
-        )
-        best.update(len(candidates), grid[place], score)
-        candidates.append(weights)
-        cv_scores.append(score)
-        return score
+        for each, grid, curves in zip(weights, grids, all_curves, strict=True):
+            place, score = choose_alphas(
+                curves,
+                grid,
+                per_target=options.alpha_per_target,
+                conservative=options.conservative,
+            )
+            best.update(len(candidates), grid[place], score)
+            candidates.append(each)
+            cv_scores.append(score)
 
-    for weights in drawn:
-        evaluate(weights)
+    def evaluate_one(weights: torch.Tensor) -> torch.Tensor:
+        evaluate(weights[None])
+        return cv_scores[-1]
+
+    n_at_once = objective.n_at_once(len(options.alphas))
+    for first in range(0, len(drawn), n_at_once):
+        evaluate(drawn[first : first + n_at_once])
     if options.n_refine and objective.n_band > 1:
         assert isinstance(objective, KernelScores)
-        refine(objective, best, candidates, options.n_refine, evaluate)
+        refine(objective, best, candidates, options.n_refine, evaluate_one)
     return SearchResult(
         torch.stack(candidates), best.candidate, best.alpha, best.score, torch.stack(cv_scores)
     )
-
-
-def _part_of(
-    progress: ProgressCallback | None, place: int, n_place: int
-) -> ProgressCallback | None:
-    """Return the callback of one of `n_place` equal parts of a job."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(place * total + done, n_place * total)
-
-
-def solve_chosen(objective: HeldOutScores, result: SearchResult) -> torch.Tensor:
-    """Fit all rows, each target with its own weights and alpha: (n, t) duals or (p, t) weights.
-
-    One factorisation for each candidate that won, whatever the number of penalties.
-    """
-    solution = None
-    for candidate in sorted(set(result.chosen.tolist())):
-        held = (result.chosen == candidate).nonzero().flatten()
-        part = objective.solve(result.candidates[candidate], result.alphas[held], held)
-        if solution is None:
-            solution = part.new_empty((len(part), len(result.chosen)))
-        solution[:, held] = part
-    assert solution is not None
-    return solution
 
 
 @dataclass(frozen=True)
@@ -310,7 +291,7 @@ def solve_banded_ridge(
     objective = KernelScores(stack, targets, folds, scoring=scoring, fit_intercept=fit_intercept)
     with progress_callback(progress, "banded ridge") as callback:
         result = search(objective, options, callback)
-    duals = solve_chosen(objective, result)
+    duals = objective.solve(result.candidates, result.chosen, result.alphas)
     if fit_intercept:
         # The residual, alpha times the dual coefficients, has mean zero.
         fitted = sum(
@@ -446,11 +427,14 @@ class BandedRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
     Notes
     -----
     With at least as many columns as training rows, and for "gradient", kernels of the bands are
-    formed once (n^2 p FLOP). A draw costs one factorisation of their sum
-    for all folds, and for each member of the alpha skeleton 2 n^3 + 2 n n_train t FLOP; held-out
+    formed once (n^2 p FLOP). A draw then costs an eigendecomposition of their sum in every fold
+    and, for each target and fold, 2 n_train^2 FLOP and about 12 n_test n_train, which hardly grows
+    with the number of penalties. With many folds or few targets it costs one factorisation for
+    all folds, and for each member of the alpha skeleton 2 n^3 + 2 n n_train t FLOP. Held-out
     predictions are never kept. The refit factorises once for each candidate that won: 4 n^2 t in
-    all. Memory: B n^2 float64, the responses, and g t scores. With fewer columns, a draw costs
-    what `RidgeCV` does from features: sums over folds and factorisations of p x p.
+    all. Memory: B n^2 float64, the responses, g t scores, and up to half a GB for factors and
+    scores of the draws at hand. With fewer columns, a draw costs what `RidgeCV` does from
+    features: sums over folds and factorisations of p x p.
 
     Of alphas whose scores are equal, the largest is taken; of candidates, the first.
 
@@ -552,7 +536,7 @@ class BandedRidgeCV(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
             result = search(objective, options, callback)
         self._weights = result.weights
         self._duals = self._weights_of_units = None
-        solution = solve_chosen(objective, result)
+        solution = objective.solve(result.candidates, result.chosen, result.alphas)
         if isinstance(objective, KernelScores):
             self._duals = solution
         else:

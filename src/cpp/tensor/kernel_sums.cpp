@@ -1,0 +1,455 @@
+#include "dnnbrain/tensor/kernel_sums.hpp"
+
+#include <ATen/Dispatch.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linalg_eigh.h>
+#include <ATen/ops/linalg_pinv.h>
+#include <ATen/ops/linalg_svd.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "dnnbrain/core/error.hpp"
+#include "dnnbrain/tensor/grid_scores.hpp"
+#include "dnnbrain/tensor/kernel_ridge.hpp"
+#include "dnnbrain/tensor/target_tiles.hpp"
+#include "dnnbrain/tensor/tasks.hpp"
+
+namespace dnnbrain {
+
+namespace {
+
+/// Factors that exist at once may take so much.
+constexpr Index kFactorBytes = Index{256} << 20;
+
+/// Width of a stretch of the spectrum, and how many eigenvalues it has at least per penalty.
+constexpr double kStretch = 3.1622776601683795;  // half a decade
+constexpr Index kValuesPerAlpha = 2;
+
+/// What the combination of functions may be off by, relative to a filter's root mean square.
+double filter_tolerance(at::ScalarType dtype) { return dtype == at::kFloat ? 1e-5 : 1e-13; }
+
+/// A fold, as every sum of kernels needs it.
+struct Sides {
+  at::Tensor train;  // rows
+  at::Tensor test;   // rows
+  at::Tensor fit;    // Z_train^+ (z, n_train) fp64
+  at::Tensor z_train;
+  at::Tensor z_test;  // (n_test, z) fp64
+  at::Tensor ones;    // (n_test,) of the responses' dtype
+};
+
+/// Eigenvalues [first, first + size) and the products that stand for them.
+struct Stretch {
+  Index first = 0;
+  Index size = 0;
+  at::Tensor operators;  // (n_function * n_test, size) of the responses' dtype
+};
+
+/// One sum of kernels in one fold.
+struct SumFactor {
+  at::Tensor vectors;  // V (n_train, m) of the responses' dtype; those that carry variance
+  std::vector<Stretch> stretches;
+  at::Tensor combine;  // (n_alpha, n_product) of that dtype; undefined: products are the grid's
+  Index n_product = 0;
+};
+
+Sides sides_of(const Fold& fold,
+               const at::Tensor& nuisance,
+               const at::Tensor& ones,
+               at::ScalarType dtype) {
+  Sides out{fold.train, fold.test, {}, {}, {}, {}};
+  out.z_train = nuisance.index_select(0, fold.train);
+  out.z_test = nuisance.index_select(0, fold.test);
+  out.fit = nuisance.size(1) > 0 ? at::linalg_pinv(out.z_train) : out.z_train.t();
+  out.ones = ones.index_select(0, fold.test).to(dtype);
+  return out;
+}
+
+/// The first eigenvalue of each stretch, and the end.
+std::vector<Index> cut_spectrum(const double* values, Index n_value, Index n_alpha) {
+  std::vector<Index> bounds{0};
+  for (Index i = 1; i < n_value; ++i) {
+    const bool wide = values[i] > values[bounds.back()] * kStretch;
+    if (wide && i - bounds.back() >= kValuesPerAlpha * n_alpha) bounds.push_back(i);
+  }
+  // What is left at the top may be too little.
+  if (bounds.size() > 1 && n_value - bounds.back() < kValuesPerAlpha * n_alpha) bounds.pop_back();
+  bounds.push_back(n_value);
+  return bounds;
+}
+
+/// Operators with a function of the eigenvalues each: (n_function, m), (n_test, m) -> rows of both.
+at::Tensor filtered(const at::Tensor& functions, const at::Tensor& to_test, at::ScalarType dtype) {
+  return (to_test.unsqueeze(0) * functions.unsqueeze(1))
+      .to(dtype)
+      .reshape({functions.size(0) * to_test.size(0), to_test.size(1)});
+}
+
+SumFactor factor_sum(const at::Tensor& kernel,
+                     const Sides& sides,
+                     const at::Tensor& grid,  // (n_alpha,) fp64
+                     at::ScalarType dtype) {
+  at::Tensor inner = kernel.index_select(0, sides.train).index_select(1, sides.train);
+  at::Tensor outer = kernel.index_select(0, sides.test).index_select(1, sides.train);
+  if (sides.fit.size(0) > 0) {
+    const at::Tensor shift = at::mm(sides.fit, inner);
+    outer -= at::mm(sides.z_test, shift);
+    outer -= at::mm(at::mm(outer, sides.fit.t()), sides.z_train.t());
+    inner -= at::mm(sides.z_train, shift);
+    inner -= at::mm(at::mm(inner, sides.fit.t()), sides.z_train.t());
+  }
+  auto [spectrum, vectors] = at::linalg_eigh(inner);
+  const at::Tensor on_cpu = spectrum.cpu();
+  const double* const all = on_cpu.const_data_ptr<double>();
+  const Index n_train = spectrum.size(0);
+  // What the nuisance takes away is left as rounding, and weighs nothing.
+  const double floor = static_cast<double>(n_train) * std::numeric_limits<double>::epsilon() *
+                       std::max(0.0, all[n_train - 1]);
+  const Index first = std::distance(all, std::upper_bound(all, all + n_train, floor));
+  const Index n_value = n_train - first;
+  const at::Tensor values = spectrum.narrow(0, first, n_value);
+  const at::Tensor kept = vectors.narrow(1, first, n_value);
+  const at::Tensor to_test = at::mm(outer, kept) / values;  // (n_test, m)
+
+  SumFactor out;
+  out.vectors = kept.to(dtype);
+  const Index n_alpha = grid.size(0);
+  at::Tensor filters = values / (values + grid.unsqueeze(1));  // (n_alpha, m)
+  const at::Tensor scale = filters.square().mean(1, true).sqrt();
+  const at::Tensor scaled = filters / scale;
+  const double tolerance = filter_tolerance(dtype);
+  const std::vector<Index> bounds = cut_spectrum(all + first, n_value, n_alpha);
+  std::vector<std::pair<at::Tensor, at::Tensor>> parts;  // combinations, functions
+  Index cost = 0;
+  for (std::size_t s = 0; s + 1 < bounds.size() && n_value > 0; ++s) {
+    const Index size = bounds[s + 1] - bounds[s];
+    const auto [u, weights, functions] =
+        at::linalg_svd(scaled.narrow(1, bounds[s], size), /*full_matrices=*/false);
+    const Index n_function = (weights > tolerance).sum().item<Index>();
+    parts.emplace_back(u.narrow(1, 0, n_function) * weights.narrow(0, 0, n_function) * scale,
+                       functions.narrow(0, 0, n_function));
+    cost += n_function * (size + n_alpha);
+  }
+  if (cost >= n_alpha * n_value) {
+    out.stretches = {{0, n_value, filtered(filters, to_test, dtype)}};
+    out.n_product = n_alpha;
+    return out;
+  }
+  for (const auto& part : parts) out.n_product += part.second.size(0);
+  out.combine = at::empty({n_alpha, out.n_product}, filters.options().dtype(dtype));
+  Index begin = 0;
+  for (std::size_t s = 0; s < parts.size(); ++s) {
+    const auto& [combinations, functions] = parts[s];
+    const Index size = bounds[s + 1] - bounds[s];
+    const Index n_function = functions.size(0);
+    out.stretches.push_back(
+        {bounds[s], size, filtered(functions, to_test.narrow(1, bounds[s], size), dtype)});
+    out.combine.narrow(1, begin, n_function).copy_(combinations);
+    begin += n_function;
+  }
+  return out;
+}
+
+/// Sums over rows of predictions and what was measured, targets side by side.
+template <class Real>
+[[gnu::always_inline]] inline void add_up(const Real* predicted,  // (n_row, n_tile)
+                                          const Real* measured,   // (n_row, n_tile)
+                                          const Real* ones,       // (n_row,)
+                                          Index n_row,
+                                          Index n_tile,
+                                          double* sum,
+                                          double* cross,
+                                          double* sq) {
+  std::fill(sum, sum + n_tile, 0.0);
+  std::fill(cross, cross + n_tile, 0.0);
+  std::fill(sq, sq + n_tile, 0.0);
+  for (Index row = 0; row < n_row; ++row) {
+    const Real* const p = predicted + row * n_tile;
+    const Real* const y = measured + row * n_tile;
+    const auto one = static_cast<double>(ones[row]);
+    for (Index t = 0; t < n_tile; ++t) {
+      const auto value = static_cast<double>(p[t]);
+      sum[t] += value * one;
+      cross[t] += value * static_cast<double>(y[t]);
+      sq[t] += value * value;
+    }
+  }
+}
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#define DNNBRAIN_CLONES \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define DNNBRAIN_CLONES
+#endif
+
+DNNBRAIN_CLONES void add_up_rows(const float* predicted,
+                                 const float* measured,
+                                 const float* ones,
+                                 Index n_row,
+                                 Index n_tile,
+                                 double* sum,
+                                 double* cross,
+                                 double* sq) {
+  add_up<float>(predicted, measured, ones, n_row, n_tile, sum, cross, sq);
+}
+
+DNNBRAIN_CLONES void add_up_rows(const double* predicted,
+                                 const double* measured,
+                                 const double* ones,
+                                 Index n_row,
+                                 Index n_tile,
+                                 double* sum,
+                                 double* cross,
+                                 double* sq) {
+  add_up<double>(predicted, measured, ones, n_row, n_tile, sum, cross, sq);
+}
+
+/// (n_alpha, 3, n_tile) fp64 on the CPU: sum p, sum p y, sum p^2.
+at::Tensor prediction_sums(const at::Tensor& predicted,  // (n_alpha, n_row, n_tile) contiguous
+                           const at::Tensor& measured,   // (n_row, n_tile) contiguous
+                           const at::Tensor& ones) {
+  const Index n_alpha = predicted.size(0);
+  const Index n_row = predicted.size(1);
+  const Index n_tile = predicted.size(2);
+  if (!predicted.is_cpu()) {
+    const at::Tensor exact = predicted.to(at::kDouble);
+    const at::Tensor one = ones.to(at::kDouble).unsqueeze(1);
+    return at::stack({(exact * one).sum(1),
+                      (exact * measured.to(at::kDouble)).sum(1),
+                      (exact * exact).sum(1)},
+                     1)
+        .cpu()
+        .contiguous();
+  }
+  at::Tensor sums = at::empty({n_alpha, 3, n_tile}, predicted.options().dtype(at::kDouble));
+  double* const out = sums.mutable_data_ptr<double>();
+  AT_DISPATCH_FLOATING_TYPES(predicted.scalar_type(), "prediction_sums", [&] {
+    for (Index a = 0; a < n_alpha; ++a) {
+      double* const own = out + a * 3 * n_tile;
+      add_up_rows(predicted.const_data_ptr<scalar_t>() + a * n_row * n_tile,
+                  measured.const_data_ptr<scalar_t>(),
+                  ones.const_data_ptr<scalar_t>(),
+                  n_row,
+                  n_tile,
+                  own,
+                  own + n_tile,
+                  own + 2 * n_tile);
+    }
+  });
+  return sums;
+}
+
+/// What one thread writes over and over.
+struct Workspace {
+  at::Tensor products;
+  at::Tensor predicted;
+};
+
+/// Scores of one tile, (n_alpha, n_target) from `first` on.
+void score_tile(const SumFactor& factor,
+                const Sides& sides,
+                const TargetTile& targets,
+                RidgeScore score,
+                Index n_alpha,
+                Index first,
+                Index n_target,
+                Workspace& space,
+                double* scores) {
+  const Index n_tile = targets.rows.size(0);
+  const at::Tensor train = targets.rows.index_select(1, sides.train);
+  at::Tensor test = targets.rows.index_select(1, sides.test);
+  const Index n_test = test.size(1);
+  if (sides.fit.size(0) > 0) {
+    const auto dtype = train.scalar_type();
+    test -= at::mm(at::mm(train, sides.fit.t().to(dtype)), sides.z_test.t().to(dtype));
+  }
+  const std::vector<HeldOut> held_out = describe_held_out(test, sides.ones, targets.magnitudes);
+
+  const at::Tensor along = at::mm(train, factor.vectors);  // (n_tile, m)
+  if (!space.products.defined()) {
+    space.products = at::empty({0}, train.options());
+    space.predicted = at::empty({0}, train.options());
+  }
+  space.products.resize_({factor.n_product * n_test, n_tile});
+  if (factor.stretches.empty()) space.products.zero_();
+  Index begin = 0;
+  for (const Stretch& part : factor.stretches) {
+    const Index n_row = part.operators.size(0);
+    at::Tensor out = space.products.narrow(0, begin, n_row);
+    at::mm_out(out, part.operators, along.narrow(1, part.first, part.size).t());
+    begin += n_row;
+  }
+  at::Tensor predicted = space.products;
+  if (factor.combine.defined()) {
+    space.predicted.resize_({n_alpha, n_test * n_tile});
+    at::mm_out(
+        space.predicted, factor.combine, space.products.view({factor.n_product, n_test * n_tile}));
+    predicted = space.predicted;
+  }
+  const at::Tensor sums =
+      prediction_sums(predicted.view({n_alpha, n_test, n_tile}), test.t().contiguous(), sides.ones);
+  const double* const sum = sums.const_data_ptr<double>();
+  for (Index a = 0; a < n_alpha; ++a) {
+    const double* const own = sum + a * 3 * n_tile;
+    for (Index t = 0; t < n_tile; ++t) {
+      scores[a * n_target + first + t] =
+          score_prediction({own[t], own[n_tile + t], own[2 * n_tile + t]},
+                           held_out[static_cast<std::size_t>(t)],
+                           score);
+    }
+  }
+}
+
+at::Tensor weighted_sum(const at::Tensor& kernels, const double* weights) {
+  at::Tensor total = at::zeros_like(kernels[0]);
+  for (Index b = 0; b < kernels.size(0); ++b) {
+    if (weights[b] > 0) total.add_(kernels[b], weights[b]);
+  }
+  return total;
+}
+
+void check(const at::Tensor& kernels, const at::Tensor& weights, const at::Tensor& responses) {
+  const Index n = responses.size(0);
+  DNNBRAIN_REQUIRE(kernels.dim() == 3 && kernels.size(1) == n && kernels.size(2) == n &&
+                       kernels.scalar_type() == at::kDouble,
+                   "kernels must be float64 of shape (n_band, ",
+                   n,
+                   ", ",
+                   n,
+                   ").");
+  DNNBRAIN_REQUIRE(weights.dim() == 2 && weights.size(1) == kernels.size(0) && weights.is_cpu() &&
+                       weights.scalar_type() == at::kDouble && weights.is_contiguous(),
+                   "weights must be float64 of shape (n_sum, n_band).");
+  DNNBRAIN_REQUIRE(responses.dim() == 2 && (responses.scalar_type() == at::kFloat ||
+                                            responses.scalar_type() == at::kDouble),
+                   "responses must be float32 or float64 of shape (n, n_target).");
+}
+
+}  // namespace
+
+at::Tensor score_kernel_sums(const at::Tensor& kernels,
+                             const at::Tensor& weights,
+                             const at::Tensor& alphas,
+                             const at::Tensor& responses,
+                             const at::Tensor& nuisance,
+                             const at::Tensor& ones,
+                             const std::vector<Fold>& folds,
+                             RidgeScore score,
+                             Monitor& monitor) {
+  const at::NoGradGuard no_grad;
+  check(kernels, weights, responses);
+  const Index n_sum = weights.size(0);
+  DNNBRAIN_REQUIRE(alphas.dim() == 2 && alphas.size(0) == n_sum && alphas.size(1) > 0 &&
+                       alphas.scalar_type() == at::kDouble && (alphas > 0).all().item<bool>(),
+                   "alphas must be positive float64 of shape (n_sum, n_alpha).");
+  const auto dtype = responses.scalar_type();
+  const bool on_cpu = kernels.is_cpu();
+  const Index n = responses.size(0);
+  const Index n_target = responses.size(1);
+  const Index n_alpha = alphas.size(1);
+  const Index n_fold = static_cast<Index>(folds.size());
+  const Index n_thread = on_cpu ? at::get_num_threads() : 1;
+  const at::Tensor grids = alphas.to(kernels.device());
+  std::vector<Sides> sides;
+  for (const Fold& fold : folds) sides.push_back(sides_of(fold, nuisance, ones, dtype));
+
+  at::Tensor scores = at::empty({n_sum, n_fold, n_alpha, n_target}, at::kDouble);
+  double* const out = scores.mutable_data_ptr<double>();
+  const TargetTiles tiles(responses, nuisance);
+  const Index tile_size = on_cpu ? kTargetTile : kDeviceTargetTile;
+  const Index n_tile = (n_target + tile_size - 1) / tile_size;
+
+  // Units of work are pairs of a sum and a fold. As many as fit are factorised at once, then all
+  // targets go through them.
+  const Index n_unit = n_sum * n_fold;
+  const Index fits = kFactorBytes / (3 * n * n * responses.element_size());
+  const Index n_round = std::min(n_unit, std::max(n_thread, fits / n_thread * n_thread));
+  std::vector<SumFactor> factors(static_cast<std::size_t>(n_round));
+  monitor.start(n_unit * n_target);
+  for (Index begin = 0; begin < n_unit; begin += n_round) {
+    const Index n_here = std::min(n_round, n_unit - begin);
+    const Index first_sum = begin / n_fold;
+    const Index n_kernel = (begin + n_here - 1) / n_fold - first_sum + 1;
+    std::vector<at::Tensor> sums(static_cast<std::size_t>(n_kernel));
+    for_each_task(n_kernel, on_cpu, [&](Index i) {
+      sums[static_cast<std::size_t>(i)] = weighted_sum(
+          kernels, weights.const_data_ptr<double>() + (first_sum + i) * kernels.size(0));
+    });
+    for_each_task(n_here, on_cpu, [&](Index i) {
+      const Index sum = (begin + i) / n_fold;
+      factors[static_cast<std::size_t>(i)] =
+          factor_sum(sums[static_cast<std::size_t>(sum - first_sum)],
+                     sides[static_cast<std::size_t>((begin + i) % n_fold)],
+                     grids[sum],
+                     dtype);
+    });
+    // A task reads a tile once for all units, unless there are too few tiles to keep threads busy.
+    const Index n_part = n_tile >= 4 * n_thread ? 1 : n_here;
+    const Index n_task = n_tile * n_part;
+    const Index n_step = n_thread * kTilesPerStep;
+    for (Index task = 0; task < n_task; task += n_step) {
+      const Index n_now = std::min(n_step, n_task - task);
+      for_each_task(n_now, on_cpu, [&](Index i) {
+        const Index first = (task + i) / n_part * tile_size;
+        const Index size = std::min(tile_size, n_target - first);
+        const TargetTile targets = tiles.read(first, size);
+        Workspace space;
+        const Index part = (task + i) % n_part;
+        for (Index u = part; u < n_here; u += n_part) {
+          score_tile(factors[static_cast<std::size_t>(u)],
+                     sides[static_cast<std::size_t>((begin + u) % n_fold)],
+                     targets,
+                     score,
+                     n_alpha,
+                     first,
+                     n_target,
+                     space,
+                     out + (begin + u) * n_alpha * n_target);
+        }
+      });
+      monitor.step((task + n_now) * n_here * n_target / n_task - task * n_here * n_target / n_task);
+    }
+  }
+  return scores;
+}
+
+at::Tensor solve_kernel_sums(const at::Tensor& kernels,
+                             const at::Tensor& weights,
+                             const at::Tensor& chosen,
+                             const at::Tensor& alphas,
+                             const at::Tensor& responses,
+                             const at::Tensor& nuisance) {
+  const at::NoGradGuard no_grad;
+  check(kernels, weights, responses);
+  const bool on_cpu = kernels.is_cpu();
+  const Index n_sum = weights.size(0);
+  at::Tensor dual = at::empty(responses.sizes(), responses.options());
+  std::vector<at::Tensor> parts(static_cast<std::size_t>(n_sum));
+  for_each_task(n_sum, on_cpu, [&](Index s) {
+    const at::Tensor held = (chosen == s).nonzero().flatten();
+    if (held.size(0) == 0) return;
+    const KernelFactor factor = factor_kernel(
+        weighted_sum(kernels, weights.const_data_ptr<double>() + s * kernels.size(0)), nuisance);
+    parts[static_cast<std::size_t>(s)] =
+        solve_kernel_ridge(factor, responses.index_select(1, held), alphas.index_select(0, held));
+  });
+  for (Index s = 0; s < n_sum; ++s) {
+    const at::Tensor& part = parts[static_cast<std::size_t>(s)];
+    if (part.defined()) dual.index_copy_(1, (chosen == s).nonzero().flatten(), part);
+  }
+  return dual;
+}
+
+}  // namespace dnnbrain
