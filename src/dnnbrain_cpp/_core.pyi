@@ -230,6 +230,7 @@ def cross_validate_pcr(
 
 # Principal components.
 
+def flip_signs(components: torch.Tensor) -> None: ...  # (k, n_feat) floating point, in place
 def add_symmetric_product(
     total: torch.Tensor,  # (n, n), X X' is added
     x: torch.Tensor,  # (n, m) of the same dtype
@@ -362,41 +363,28 @@ class FoldScore(Enum):
     mse = 2
     ev = 3
 
-def gram_fold_map(
-    gram: torch.Tensor,  # (n_stim, n_stim) float64
-    fold: tuple[torch.Tensor, torch.Tensor],  # (train, test) int64 rows
-    n_comp: int,  # 0: no components
-    alpha: float,  # 0: least squares
-    whiten: bool,
-) -> _FoldMap: ...
-def feature_fold_map(
-    features: torch.Tensor,  # (n_stim, n_feat) float32 or float64
-    fold: tuple[torch.Tensor, torch.Tensor],  # (train, test) int64 rows
+def make_fold_maps(
+    data: torch.Tensor,  # (n_stim, n_feat) float32 or float64, or a Gram, (n_stim, n_stim) float64
+    is_gram: bool,
+    folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows
     n_comp: int,  # 0: no components
     alpha: float,  # 0: least squares
     whiten: bool,
     standardize: bool,
-) -> _FoldMap: ...
-def gram_fold_components(
-    gram: torch.Tensor,  # (n_stim, n_stim) float64
-    fold: tuple[torch.Tensor, torch.Tensor],  # (train, test) int64 rows
-    n_comp: int,
-    whiten: bool,
-) -> tuple[torch.Tensor, torch.Tensor]: ...  # (n_train, n_comp), (n_test, n_comp) float64
-def feature_fold_components(
-    features: torch.Tensor,  # (n_stim, n_feat) float32 or float64
-    fold: tuple[torch.Tensor, torch.Tensor],  # (train, test) int64 rows
-    n_comp: int,
+    progress: _Progress,
+) -> list[_FoldMap]: ...
+def fold_components(
+    data: torch.Tensor,
+    is_gram: bool,
+    fold: tuple[torch.Tensor, torch.Tensor],
+    n_comp: int,  # 0: all
     whiten: bool,
     standardize: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]: ...  # (n_train, n_comp), (n_test, n_comp) float64
-def gram_fold_kernels(
-    gram: torch.Tensor,  # (n_stim, n_stim) float64
-    fold: tuple[torch.Tensor, torch.Tensor],  # (train, test) int64 rows
-) -> tuple[torch.Tensor, torch.Tensor]: ...  # (n_train, n_train), (n_test, n_train) float64
-def feature_fold_kernels(
-    features: torch.Tensor,  # (n_stim, n_feat) float32 or float64
-    fold: tuple[torch.Tensor, torch.Tensor],  # (train, test) int64 rows
+def fold_kernels(
+    data: torch.Tensor,
+    is_gram: bool,
+    fold: tuple[torch.Tensor, torch.Tensor],
     standardize: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]: ...  # (n_train, n_train), (n_test, n_train) float64
 def score_fold_maps(

@@ -186,17 +186,50 @@ def test_why_a_route_is_not_native(estimator: Any, why: str) -> None:
     assert scores.fallbacks["features"] in scores.route["features"]
 
 
-def test_same_bits_for_any_number_of_threads() -> None:
-    """Given the maps: tiles of targets do not depend on the thread count."""
-    x, y = (torch.from_numpy(a) for a in simulate(30, 50, n_vox=1000))
-    rows = [(torch.arange(20), torch.arange(20, 30)), (torch.arange(10, 30), torch.arange(10))]
-    maps = [core.feature_fold_map(x, fold, 5, 1.0, False, False) for fold in rows]
-    results = []
+@pytest.mark.parametrize("is_gram", [True, False])
+@pytest.mark.parametrize(("n_comp", "alpha"), [(5, 0.0), (0, 0.0), (0, 2.0)])
+@pytest.mark.parametrize("n_feat", [60, 300])
+def test_any_number_of_threads(n_feat: int, n_comp: int, alpha: float, is_gram: bool) -> None:
+    """Folds are decomposed side by side, and targets scored in tiles.
+
+    LAPACK's factors alone depend on the number of threads, in their last digits.
+    """
+    x, y = simulate(200, n_feat, n_vox=600)
+    data = torch.from_numpy(Gram.from_features(x).kernel.copy() if is_gram else x)
+    y = torch.from_numpy(y)
+    rows = [(torch.from_numpy(a), torch.from_numpy(b)) for a, b in KFold(5).split(x)]
+    results, scores = [], []
     for n_threads in (1, 2):
         torch.set_num_threads(n_threads)
-        scores = core.score_fold_maps(maps, y, rows, core.FoldScore.r, False, None)
-        results.append((scores, core.predict_fold_maps(maps, y, rows, None)))
-    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+        maps = core.make_fold_maps(data, is_gram, rows, n_comp, alpha, False, False, None)
+        scores.append(core.score_fold_maps(maps, y, rows, core.FoldScore.r, False, None))
+        maps = maps if not results else results[0][0]
+        kernels = core.fold_kernels(data, is_gram, rows[0], False)
+        predicted = core.predict_fold_maps(maps, y, rows, None)
+        results.append((maps, predicted, *kernels))
+    assert all(torch.equal(a, b) for a, b in zip(results[0][1:], results[1][1:], strict=True))
+    close(*scores)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_progress_between_groups_of_folds(n_threads: int) -> None:
+    torch.set_num_threads(n_threads)
+    x, y = simulate(700, 800, n_vox=3)
+    seen: list[tuple[int, int]] = []
+
+    def report(done: int, total: int) -> bool:
+        seen.append((done, total))
+        return len(seen) < 2
+
+    with pytest.raises(Cancelled):
+        encode(x, y, estimator=NATIVE["PCA(4) + least squares"], cv=10, progress=report)
+    assert seen[0][0] in (n_threads, 2 * n_threads, 3 * n_threads)
+    assert seen[-1][0] < 10
+    assert all(total == 20 for _, total in seen)
+    seen.clear()
+    encode(x[:, :9], y, cv=10, progress=lambda done, total: seen.append((done, total)))
+    assert seen == sorted(seen)
+    assert seen[-1] == (20, 20)
 
 
 def test_more_targets_than_a_tile() -> None:
@@ -209,14 +242,18 @@ def test_more_targets_than_a_tile() -> None:
 def test_the_core_refuses_what_does_not_fit() -> None:
     x, y = (torch.from_numpy(a) for a in simulate(20, 6))
     rows = (torch.arange(10), torch.arange(10, 20))
-    fold_map = core.feature_fold_map(x, rows, 0, 1.0, False, False)
+
+    def make(data: torch.Tensor, is_gram: bool, n_comp: int, alpha: float) -> Any:
+        return core.make_fold_maps(data, is_gram, [rows], n_comp, alpha, False, False, None)
+
+    fold_map = make(x, False, 0, 1.0)[0]
     with pytest.raises(ValueError, match="one map per fold"):
         core.score_fold_maps([], y, [rows], core.FoldScore.r, False, None)
     with pytest.raises(ValueError, match="fold 0 does not fit"):
         core.score_fold_maps([fold_map], y, [(rows[0], rows[1][:3])], core.FoldScore.r, False, None)
     with pytest.raises(ValueError, match="alpha must not be negative"):
-        core.gram_fold_map(x @ x.T, rows, 0, -1.0, False)
+        make(x @ x.T, True, 0, -1.0)
     with pytest.raises(ValueError, match="n_components must be at most 6"):
-        core.feature_fold_map(x, rows, 7, 0.0, False, False)
+        make(x, False, 7, 0.0)
     with pytest.raises(ValueError, match="square float64"):
-        core.gram_fold_map(x, rows, 0, 1.0, False)
+        make(x, True, 0, 1.0)

@@ -182,6 +182,14 @@ def test_bad_arguments() -> None:
         PCA(2).fit(x)
 
 
+def test_signs() -> None:
+    """The first of the largest entries is positive, whatever the others are."""
+    rows = torch.tensor([[1.0, -3, 2], [-2, 2, 1], [2, -2, 1], [0, 0, 0], [-1, -1, -5], [3, 2, 1]])
+    core.flip_signs(rows)
+    wanted = [[-1, 3, -2], [2, -2, -1], [2, -2, 1], [0, 0, 0], [1, 1, 5], [3, 2, 1]]
+    np.testing.assert_array_equal(rows, wanted)
+
+
 def test_names_of_components() -> None:
     ours = PCA(3).fit(draw(10, 5))
     assert list(ours.get_feature_names_out()) == ["pca0", "pca1", "pca2"]

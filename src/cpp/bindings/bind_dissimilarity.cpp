@@ -50,7 +50,7 @@ void bind_dissimilarity(py::module_& m) {
   m.def("gram_moments",
         &gram_moments,
         py::arg("features"),
-        py::arg("chunk_bytes") = Index{64} << 20,
+        py::arg("chunk_bytes") = Index{16} << 20,
         ReleaseGil());
   m.def("dissimilarities",
         py::overload_cast<const at::Tensor&, Dissimilarity>(&dissimilarities),

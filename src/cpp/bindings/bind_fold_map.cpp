@@ -35,23 +35,44 @@ Factors factors_of(FoldMap map) {
   return {std::move(map.left), std::move(map.right)};
 }
 
-template <class Make>
-Factors make_map(const at::Tensor& source,
-                 const Rows& fold,
-                 const MapOptions& options,
-                 const Make& make) {
-  const py::gil_scoped_release no_gil;
-  return factors_of(make(source, Fold{fold.first, fold.second}, options));
+std::vector<Factors> make_maps(const at::Tensor& data,
+                               bool is_gram,
+                               const std::vector<Rows>& folds,
+                               Index n_comp,
+                               double alpha,
+                               bool whiten,
+                               bool standardize,
+                               const py::object& progress) {
+  const std::vector<Fold> core_folds = folds_of(folds);
+  const MapOptions options{n_comp, alpha, whiten};
+  std::vector<FoldMap> maps = run_monitored(progress, [&](Monitor& monitor) {
+    return make_fold_maps({data, is_gram, standardize}, core_folds, options, monitor);
+  });
+  std::vector<Factors> factors;
+  for (FoldMap& map : maps) factors.push_back(factors_of(std::move(map)));
+  return factors;
 }
 
-template <class Make>
-std::pair<at::Tensor, at::Tensor> make_components(const at::Tensor& source,
-                                                  const Rows& fold,
-                                                  const MapOptions& options,
-                                                  const Make& make) {
+std::pair<at::Tensor, at::Tensor> components(const at::Tensor& data,
+                                             bool is_gram,
+                                             const Rows& fold,
+                                             Index n_comp,
+                                             bool whiten,
+                                             bool standardize) {
   const py::gil_scoped_release no_gil;
-  FoldComponents components = make(source, Fold{fold.first, fold.second}, options);
-  return {std::move(components.train), std::move(components.test)};
+  FoldComponents found =
+      fold_components({data, is_gram, standardize}, {fold.first, fold.second}, n_comp);
+  if (whiten) found = whitened(found);
+  return {std::move(found.train), std::move(found.test)};
+}
+
+std::pair<at::Tensor, at::Tensor> kernels(const at::Tensor& data,
+                                          bool is_gram,
+                                          const Rows& fold,
+                                          bool standardize) {
+  const py::gil_scoped_release no_gil;
+  FoldKernels found = fold_kernels({data, is_gram, standardize}, {fold.first, fold.second});
+  return {std::move(found.train), std::move(found.test)};
 }
 
 at::Tensor score(const std::vector<Factors>& maps,
@@ -87,76 +108,30 @@ void bind_fold_map(py::module_& m) {
       .value("mse", FoldScore::kMse)
       .value("ev", FoldScore::kExplainedVariance)
       .finalize();
-  m.def(
-      "gram_fold_map",
-      [](const at::Tensor& gram, const Rows& fold, Index n_comp, double alpha, bool whiten) {
-        return make_map(gram, fold, {n_comp, alpha, whiten, false}, gram_fold_map);
-      },
-      py::arg("gram"),
-      py::arg("fold"),
-      py::arg("n_comp"),
-      py::arg("alpha"),
-      py::arg("whiten"));
-  m.def(
-      "feature_fold_map",
-      [](const at::Tensor& features,
-         const Rows& fold,
-         Index n_comp,
-         double alpha,
-         bool whiten,
-         bool standardize) {
-        return make_map(features, fold, {n_comp, alpha, whiten, standardize}, feature_fold_map);
-      },
-      py::arg("features"),
-      py::arg("fold"),
-      py::arg("n_comp"),
-      py::arg("alpha"),
-      py::arg("whiten"),
-      py::arg("standardize"));
-  m.def(
-      "gram_fold_components",
-      [](const at::Tensor& gram, const Rows& fold, Index n_comp, bool whiten) {
-        return make_components(gram, fold, {n_comp, 0, whiten, false}, gram_fold_components);
-      },
-      py::arg("gram"),
-      py::arg("fold"),
-      py::arg("n_comp"),
-      py::arg("whiten"));
-  m.def(
-      "feature_fold_components",
-      [](const at::Tensor& features,
-         const Rows& fold,
-         Index n_comp,
-         bool whiten,
-         bool standardize) {
-        return make_components(
-            features, fold, {n_comp, 0, whiten, standardize}, feature_fold_components);
-      },
-      py::arg("features"),
-      py::arg("fold"),
-      py::arg("n_comp"),
-      py::arg("whiten"),
-      py::arg("standardize"));
-  m.def(
-      "gram_fold_kernels",
-      [](const at::Tensor& gram, const Rows& fold) {
-        const py::gil_scoped_release no_gil;
-        FoldKernels kernels = gram_fold_kernels(gram, {fold.first, fold.second});
-        return std::pair(std::move(kernels.train), std::move(kernels.test));
-      },
-      py::arg("gram"),
-      py::arg("fold"));
-  m.def(
-      "feature_fold_kernels",
-      [](const at::Tensor& features, const Rows& fold, bool standardize) {
-        const py::gil_scoped_release no_gil;
-        FoldKernels kernels =
-            feature_fold_kernels(features, {fold.first, fold.second}, standardize);
-        return std::pair(std::move(kernels.train), std::move(kernels.test));
-      },
-      py::arg("features"),
-      py::arg("fold"),
-      py::arg("standardize"));
+  m.def("make_fold_maps",
+        &make_maps,
+        py::arg("data"),
+        py::arg("is_gram"),
+        py::arg("folds"),
+        py::arg("n_comp"),
+        py::arg("alpha"),
+        py::arg("whiten"),
+        py::arg("standardize"),
+        py::arg("progress"));
+  m.def("fold_components",
+        &components,
+        py::arg("data"),
+        py::arg("is_gram"),
+        py::arg("fold"),
+        py::arg("n_comp"),
+        py::arg("whiten"),
+        py::arg("standardize"));
+  m.def("fold_kernels",
+        &kernels,
+        py::arg("data"),
+        py::arg("is_gram"),
+        py::arg("fold"),
+        py::arg("standardize"));
   m.def("score_fold_maps",
         &score,
         py::arg("maps"),

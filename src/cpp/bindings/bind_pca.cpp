@@ -3,6 +3,7 @@
 #include "bindings.hpp"
 #include "dnnbrain/tensor/gram.hpp"
 #include "dnnbrain/tensor/incremental_pca.hpp"
+#include "dnnbrain/tensor/signs.hpp"
 #include "dnnbrain/tensor/symmetric.hpp"
 
 namespace py = pybind11;
@@ -11,6 +12,7 @@ namespace dnnbrain::bindings {
 
 void bind_pca(py::module_& m) {
   using ReleaseGil = py::call_guard<py::gil_scoped_release>;
+  m.def("flip_signs", &flip_signs, py::arg("components"), ReleaseGil());
   m.def("add_symmetric_product",
         &add_symmetric_product,
         py::arg("total"),

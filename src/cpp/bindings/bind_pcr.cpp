@@ -31,8 +31,7 @@ at::Tensor cross_validate(const at::Tensor& data,
                           const py::object& progress) {
   const PcrGrid grid{n_comps, alphas};
   return run_monitored(progress, [&](Monitor& monitor) {
-    const auto run = is_gram ? dnnbrain::cross_validate_pcr : cross_validate_pcr_units;
-    return run(data, responses, as_folds(folds), grid, score, monitor);
+    return cross_validate_pcr({data, is_gram}, responses, as_folds(folds), grid, score, monitor);
   });
 }
 

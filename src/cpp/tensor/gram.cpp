@@ -18,8 +18,8 @@ namespace dnnbrain {
 
 namespace {
 
-/// Units that are centred together, in cache.
-constexpr Index kBlock = 128;
+/// Bytes of the units that are centred together: they stay in a core's cache.
+constexpr Index kBlockBytes = Index{256} << 10;
 
 }  // namespace
 
@@ -42,7 +42,8 @@ void GramAccumulator::add(const at::Tensor& chunk) {
   if (chunk.size(1) == 0) return;
   const at::TensorOptions options = chunk.options().dtype(at::kDouble);
   const Index n_unit = chunk.size(1);
-  const Index n_block = (n_unit + kBlock - 1) / kBlock;
+  const Index block_size = std::clamp<Index>(kBlockBytes / (8 * n_stim_), 16, 512);
+  const Index n_block = (n_unit + block_size - 1) / block_size;
   if (moments_.n_feat == 0) {
     moments_.centred = at::zeros({n_stim_, n_stim_}, options);
     moments_.row_sum = at::zeros({n_stim_}, options);
@@ -54,8 +55,8 @@ void GramAccumulator::add(const at::Tensor& chunk) {
   const at::Tensor row_sums = at::empty({n_block, n_stim_}, options);
   const at::Tensor mean_dots = at::empty({n_block, n_stim_}, options);
   for_each_task(n_block, chunk.is_cpu(), [&](Index block) {
-    const Index first = block * kBlock;
-    const Index width = std::min(kBlock, n_unit - first);
+    const Index first = block * block_size;
+    const Index width = std::min(block_size, n_unit - first);
     // About the first stimulus before about the mean, so that a unit without variance adds nothing,
     // not even the rounding of its mean.
     const at::Tensor rows = chunk.narrow(1, first, width).to(at::kDouble, false, /*copy=*/true);

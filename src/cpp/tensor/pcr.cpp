@@ -6,7 +6,6 @@
 #include <ATen/ops/amax.h>
 #include <ATen/ops/cumsum.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/sum.h>
@@ -37,20 +36,13 @@ constexpr Index kDeviceTargetTile = 8192;
 /// Tiles that each thread does between two looks at the monitor.
 constexpr Index kTilesPerStep = 16;
 
-/// Up to this order, a decomposition on one thread per fold beats one on all threads; beyond, it
-/// would take too much memory, and too long between two looks at the monitor.
-constexpr Index kFoldsInParallel = 2048;
-
 /// What predictions may vary by without meaning it, relative to the largest training response.
 constexpr double kRounding = 1e-13;
 
-/// Rounding of a sum of squares over many units, in units of the last place.
-constexpr double kOffsetRounding = 256;
-
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// The components of one fold's training rows, strongest first.
-struct FoldComponents {
+/// The components of a fold, and what scoring needs of the held-out ones.
+struct ScoringComponents {
   at::Tensor values;     // (k,) eigenvalues, 0 for those that are rounding
   at::Tensor train;      // (n_train, k) scores
   at::Tensor test;       // (n_test, k) scores, about the mean of the held-out rows
@@ -59,72 +51,20 @@ struct FoldComponents {
   at::Tensor inner_sq;   // (k, 1) its diagonal
 };
 
-struct TopEigenpairs {
-  at::Tensor values;   // (k,) descending; 0 for those that are rounding
-  at::Tensor vectors;  // (m, k)
-};
-
-/// `offset` is the size of what was taken off the matrix, which leaves its own rounding.
-TopEigenpairs top_eigenpairs(const at::Tensor& matrix, Index k, double offset) {
-  const Index m = matrix.size(0);
-  const auto [all_values, all_vectors] = at::linalg_eigh(matrix);
-  const at::Tensor values = all_values.narrow(0, m - k, k).flip(0);
-  const double scale =
-      std::max(0.0, values[0].item<double>()) + kOffsetRounding * std::max(0.0, offset);
-  const double floor = static_cast<double>(m) * std::numeric_limits<double>::epsilon() * scale;
-  return {at::where(values > floor, values, at::zeros_like(values)),
-          all_vectors.narrow(1, m - k, k).flip(1)};
-}
-
-/// 1 / x, and 0 where x is.
-at::Tensor inverse_or_zero(const at::Tensor& x) {
-  return at::where(x > 0, x.reciprocal(), at::zeros_like(x));
-}
-
-FoldComponents describe(const at::Tensor& values, const at::Tensor& train, const at::Tensor& test) {
-  FoldComponents out;
-  out.values = values;
-  out.train = train;
-  const at::Tensor mean = test.mean(0, /*keepdim=*/true);
-  out.test = test - mean;
-  out.test_mean = mean.t();
-  const at::Tensor inner = at::matmul(out.test.t(), out.test);
-  out.inner = inner.tril(-1);
-  out.inner_sq = inner.diagonal().unsqueeze(1);
-  return out;
-}
-
-FoldComponents components_from_gram(const at::Tensor& gram, const Fold& fold, Index k) {
-  const at::Tensor k_train = gram.index_select(0, fold.train).index_select(1, fold.train);
-  const at::Tensor k_test = gram.index_select(0, fold.test).index_select(1, fold.train);
-  const at::Tensor column_mean = k_train.mean(0, /*keepdim=*/true);
-  const at::Tensor grand_mean = column_mean.mean();
-  const at::Tensor centred = k_train - column_mean - column_mean.t() + grand_mean;
-  const at::Tensor test = k_test - k_test.mean(1, /*keepdim=*/true) - column_mean + grand_mean;
-  // What centring takes off is the same in all entries, and so n_train times as large in an
-  // eigenvalue; the factor of the floor accounts for it.
-  const auto [values, vectors] = top_eigenpairs(centred, k, grand_mean.item<double>());
-  const at::Tensor root = values.sqrt();
-  return describe(values, vectors * root, at::matmul(test, vectors) * inverse_or_zero(root));
-}
-
-FoldComponents components_from_units(const at::Tensor& units, const Fold& fold, Index k) {
-  at::Tensor train = units.index_select(0, fold.train).to(at::kDouble);
-  at::Tensor test = units.index_select(0, fold.test).to(at::kDouble);
-  // About the first row before about the mean: a unit without variance leaves nothing.
-  const at::Tensor first = train[0].clone();
-  train -= first;
-  const at::Tensor to_mean = train.mean(0);
-  train -= to_mean;
-  test -= first;
-  test -= to_mean;
-  const auto [values, vectors] = top_eigenpairs(symmetric_product(train.t()), k, /*offset=*/0);
-  const at::Tensor kept = vectors * (values > 0);
-  return describe(values, at::matmul(train, kept), at::matmul(test, kept));
+ScoringComponents describe(const FoldComponents& components) {
+  const at::Tensor mean = components.test.mean(0, /*keepdim=*/true);
+  const at::Tensor about = components.test - mean;
+  const at::Tensor inner = at::matmul(about.t(), about);
+  return {components.values,
+          components.train,
+          about,
+          mean.t(),
+          inner.tril(-1),
+          inner.diagonal().unsqueeze(1)};
 }
 
 /// Scores of every penalty and count for a tile of targets, (n_alpha, n_count, n_tile).
-void score_tile(const FoldComponents& components,
+void score_tile(const ScoringComponents& components,
                 const at::Tensor& train,  // (n_train, n_tile) fp64
                 const at::Tensor& test,   // (n_test, n_tile) fp64
                 const std::vector<double>& alphas,
@@ -173,14 +113,13 @@ void score_tile(const FoldComponents& components,
   }
 }
 
-void check_arguments(const at::Tensor& rows,
+void check_arguments(const FoldSource& source,
                      const at::Tensor& responses,
                      const std::vector<Fold>& folds,
-                     const PcrGrid& grid,
-                     Index n_feat) {
-  DNNBRAIN_REQUIRE(responses.dim() == 2 && responses.size(0) == rows.size(0),
+                     const PcrGrid& grid) {
+  DNNBRAIN_REQUIRE(responses.dim() == 2 && responses.size(0) == source.data.size(0),
                    "responses must have shape (n_stim, n_vox) with n_stim == ",
-                   rows.size(0),
+                   source.data.size(0),
                    ".");
   DNNBRAIN_REQUIRE(responses.is_floating_point(),
                    "responses must be floating point; got ",
@@ -205,7 +144,7 @@ void check_arguments(const at::Tensor& rows,
                      folds[i].test.numel(),
                      ". Use fewer folds.");
     DNNBRAIN_REQUIRE(
-        *fewest >= 1 && *most < n_train && *most <= n_feat,
+        *fewest >= 1 && *most < n_train && *most <= source.data.size(1),
         "n_components must be at least 1, less than the number of training stimuli and at most the "
         "number of features; got ",
         *fewest < 1 ? *fewest : *most,
@@ -217,15 +156,17 @@ void check_arguments(const at::Tensor& rows,
   }
 }
 
-/// `decompose(fold, k)` gives the components of a fold; `order` is that of its eigenproblem.
-template <class Decompose>
-at::Tensor cross_validate(const at::Tensor& responses,
-                          const std::vector<Fold>& folds,
-                          const PcrGrid& grid,
-                          Score score,
-                          Index order,
-                          Monitor& monitor,
-                          const Decompose& decompose) {
+}  // namespace
+
+at::Tensor cross_validate_pcr(const FoldSource& source,
+                              const at::Tensor& responses,
+                              const std::vector<Fold>& folds,
+                              const PcrGrid& grid,
+                              Score score,
+                              Monitor& monitor) {
+  const at::NoGradGuard no_grad;
+  check_source(source);
+  check_arguments(source, responses, folds, grid);
   const bool on_cpu = responses.is_cpu();
   const Index n_vox = responses.size(1);
   const auto n_fold = static_cast<Index>(folds.size());
@@ -233,8 +174,7 @@ at::Tensor cross_validate(const at::Tensor& responses,
   const Index tile = on_cpu ? kTargetTile : kDeviceTargetTile;
   const Index n_tile = (n_vox + tile - 1) / tile;
   const Index n_worker = on_cpu ? at::get_num_threads() : 1;
-  const bool together = on_cpu && order <= kFoldsInParallel;
-  const Index n_group = together ? std::max<Index>(n_worker, 1) : 1;
+  const FoldSchedule schedule = schedule_folds(source, folds);
   at::Tensor counts = at::tensor(grid.n_comps, at::kLong) - 1;
   counts = counts.to(responses.device());
   at::Tensor scores = at::zeros({n_fold,
@@ -244,18 +184,13 @@ at::Tensor cross_validate(const at::Tensor& responses,
                                 responses.options().dtype(at::kDouble));
 
   monitor.start(n_fold * n_vox);
-  for (Index first_fold = 0; first_fold < n_fold; first_fold += n_group) {
-    const Index n_here = std::min(n_group, n_fold - first_fold);
-    std::vector<FoldComponents> components(static_cast<std::size_t>(n_here));
-    const auto decompose_one = [&](Index i) {
-      components[static_cast<std::size_t>(i)] =
-          decompose(folds[static_cast<std::size_t>(first_fold + i)], k);
-    };
-    if (together) {
-      for_each_task(n_here, /*parallel=*/true, decompose_one);
-    } else {
-      decompose_one(0);
-    }
+  for (Index first_fold = 0; first_fold < n_fold; first_fold += schedule.at_once) {
+    const Index n_here = std::min(schedule.at_once, n_fold - first_fold);
+    std::vector<ScoringComponents> components(static_cast<std::size_t>(n_here));
+    for_each_fold(schedule, first_fold, first_fold + n_here, [&](Index fold) {
+      components[static_cast<std::size_t>(fold - first_fold)] =
+          describe(fold_components(source, folds[static_cast<std::size_t>(fold)], k));
+    });
     const Index n_task = n_here * n_tile;
     for (Index first_task = 0; first_task < n_task; first_task += n_worker * kTilesPerStep) {
       const Index n_step = std::min(n_worker * kTilesPerStep, n_task - first_task);
@@ -277,41 +212,6 @@ at::Tensor cross_validate(const at::Tensor& responses,
     }
   }
   return scores;
-}
-
-}  // namespace
-
-at::Tensor cross_validate_pcr(const at::Tensor& gram,
-                              const at::Tensor& responses,
-                              const std::vector<Fold>& folds,
-                              const PcrGrid& grid,
-                              Score score,
-                              Monitor& monitor) {
-  const at::NoGradGuard no_grad;
-  DNNBRAIN_REQUIRE(
-      gram.dim() == 2 && gram.size(0) == gram.size(1) && gram.scalar_type() == at::kDouble,
-      "gram must be a square float64 matrix.");
-  check_arguments(gram, responses, folds, grid, gram.size(0));
-  return cross_validate(
-      responses, folds, grid, score, gram.size(0), monitor, [&](const Fold& fold, Index k) {
-        return components_from_gram(gram, fold, k);
-      });
-}
-
-at::Tensor cross_validate_pcr_units(const at::Tensor& units,
-                                    const at::Tensor& responses,
-                                    const std::vector<Fold>& folds,
-                                    const PcrGrid& grid,
-                                    Score score,
-                                    Monitor& monitor) {
-  const at::NoGradGuard no_grad;
-  DNNBRAIN_REQUIRE(units.dim() == 2 && units.is_floating_point(),
-                   "units must be a floating point matrix.");
-  check_arguments(units, responses, folds, grid, units.size(1));
-  return cross_validate(
-      responses, folds, grid, score, units.size(1), monitor, [&](const Fold& fold, Index k) {
-        return components_from_units(units, fold, k);
-      });
 }
 
 }  // namespace dnnbrain

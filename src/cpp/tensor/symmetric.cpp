@@ -17,8 +17,27 @@ namespace dnnbrain {
 
 namespace {
 
-/// Large enough for a product at full speed, small enough that the diagonal wastes little.
+/// Large enough for a product at full speed.
 constexpr Index kTile = 192;
+
+/// On the diagonal, where half of a product is for nothing.
+constexpr Index kDiagonalTile = 64;
+
+/// Rows [row, row + n_row) with rows [column, column + n_column), none of which comes later, and
+/// the same mirrored.
+void add_tile(const at::Tensor& total,
+              const at::Tensor& x,
+              Index row,
+              Index n_row,
+              Index column,
+              Index n_column) {
+  const at::Tensor tile = total.narrow(0, row, n_row).narrow(1, column, n_column);
+  tile.addmm_(x.narrow(0, row, n_row), x.narrow(0, column, n_column).t());
+  const Index n_before = row - column;
+  total.narrow(0, column, std::min(n_before, n_column))
+      .narrow(1, row, n_row)
+      .copy_(tile.narrow(1, 0, std::min(n_before, n_column)).t());
+}
 
 }  // namespace
 
@@ -40,9 +59,14 @@ void add_symmetric_product(const at::Tensor& total, const at::Tensor& x) {
     const auto [row, column] = tiles[static_cast<std::size_t>(task)];
     const Index n_row = std::min(kTile, n - row);
     const Index n_column = std::min(kTile, n - column);
-    const at::Tensor tile = total.narrow(0, row, n_row).narrow(1, column, n_column);
-    tile.addmm_(x.narrow(0, row, n_row), x.narrow(0, column, n_column).t());
-    if (row != column) total.narrow(0, column, n_column).narrow(1, row, n_row).copy_(tile.t());
+    if (row != column) {
+      add_tile(total, x, row, n_row, column, n_column);
+      return;
+    }
+    for (Index first = row; first < row + n_row; first += kDiagonalTile) {
+      const Index n_here = std::min(kDiagonalTile, row + n_row - first);
+      add_tile(total, x, first, n_here, row, first + n_here - row);
+    }
   });
 }
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from dnnbrain_cpp._native import as_tensor, core
-from dnnbrain_cpp.linear._estimator import TensorMixin
+from dnnbrain_cpp.linear._estimator import TensorTransformer
 
 __all__ = [
     "ComponentsBase",
@@ -21,7 +20,6 @@ __all__ = [
     "column_means",
     "complete_basis",
     "covariance",
-    "flip_signs",
     "gram_matrix",
 ]
 
@@ -77,10 +75,7 @@ def covariance(X: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
 
 def gram_matrix(X: torch.Tensor) -> torch.Tensor:
     """Return the inner products of the rows about the means of the columns, (n, n), float64."""
-    accumulator = core.GramAccumulator(len(X))
-    for chunk in column_chunks(X):
-        accumulator.add(X[:, chunk])
-    return accumulator.moments().centred
+    return core.gram_moments(X).centred
 
 
 def complete_basis(components: torch.Tensor, missing: torch.Tensor) -> None:
@@ -100,30 +95,13 @@ def complete_basis(components: torch.Tensor, missing: torch.Tensor) -> None:
     components[missing] = filled.T
 
 
-def flip_signs(components: torch.Tensor) -> torch.Tensor:
-    """Make the entry of largest size positive in each row, in place; return the signs, (k, 1)."""
-    largest = components.abs().argmax(1, keepdim=True)
-    signs = torch.where(components.gather(1, largest) < 0, -1.0, 1.0).to(components.dtype)
-    components *= signs
-    return signs
-
-
-class ComponentsBase(
-    TensorMixin,
-    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
-    TransformerMixin,  # type: ignore[misc]
-    BaseEstimator,  # type: ignore[misc]
-):
+class ComponentsBase(TensorTransformer):
     """The transform along learnt components, and back."""
 
     components_: Any
     explained_variance_: Any
     mean_: Any
     whiten: bool
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.components_.shape[0])
 
     def transform(self, X: Any) -> Any:
         """Return the scores of new rows on the components.
@@ -177,11 +155,6 @@ class ComponentsBase(
         # A component without variance keeps its scores, which are rounding.
         smallest = torch.finfo(variance.dtype).eps
         return components, mean, variance.sqrt().clamp_min(smallest)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
 
 
 def _tensor(value: Any) -> torch.Tensor:

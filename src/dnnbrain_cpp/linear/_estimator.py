@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dnnbrain_cpp._native import as_tensor
 
-__all__ = ["TensorMixin"]
+__all__ = ["TensorMixin", "TensorTransformer"]
 
 _DTYPES = (torch.float32, torch.float64)
 
@@ -104,6 +105,26 @@ class TensorMixin:
     def _back_targets(self, result: torch.Tensor) -> Any:
         """Like `_back`, for shape (..., t): without the axis of targets where y was 1-D."""
         return self._back(result[..., 0] if self._one_target else result)
+
+
+class TensorTransformer(
+    TensorMixin,
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
+    """Turns rows into ``n_components_`` columns, in the dtype that they come in."""
+
+    n_components_: int
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
 
 
 def _check_tensor(tensor: torch.Tensor, name: str, *, min_samples: int) -> torch.Tensor:

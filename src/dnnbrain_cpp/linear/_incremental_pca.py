@@ -10,7 +10,7 @@ from sklearn.utils import gen_batches
 
 from dnnbrain_cpp._native import core
 from dnnbrain_cpp._validate import check_integer
-from dnnbrain_cpp.linear._components import ComponentsBase, complete_basis, flip_signs
+from dnnbrain_cpp.linear._components import ComponentsBase, complete_basis
 
 __all__ = ["IncrementalPCA"]
 
@@ -48,7 +48,8 @@ class IncrementalPCA(ComponentsBase):
 
     The first batch must have at least as many rows as components; any later one may be of any size.
 
-    What was learnt stays float64 also for float32 data: every step builds on the last.
+    What was learnt stays float64 also for float32 data, since every step builds on the last; only
+    products with such a batch, about its first row, are float32, in runs of 1024 columns.
 
     Cost of a step of m rows: ``p ((m + 1)**2 + 2 (m + 1) k + 2 (m + k + 1) k)`` FLOP and an
     eigendecomposition of ``m + k + 1``. Directions that the batches leave out are lost: components
@@ -142,7 +143,7 @@ class IncrementalPCA(ComponentsBase):
         n_seen = found.n_seen
         components, values = found.components, found.values[:count]
         complete_basis(components, values <= 0)
-        flip_signs(components)
+        core.flip_signs(components)
         self.n_components_ = count
         self.n_samples_seen_ = n_seen
         self.components_ = self._back(components)

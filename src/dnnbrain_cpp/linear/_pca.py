@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 
+from dnnbrain_cpp._native import core
 from dnnbrain_cpp._random import RandomState, as_seed
 from dnnbrain_cpp._validate import check_choice, check_integer
 from dnnbrain_cpp.linear._components import (
@@ -16,7 +17,6 @@ from dnnbrain_cpp.linear._components import (
     column_means,
     complete_basis,
     covariance,
-    flip_signs,
     gram_matrix,
 )
 
@@ -133,7 +133,7 @@ class PCA(ComponentsBase):
         # What is left of a component without variance is rounding, and no direction.
         squares = found.squares[: len(components)]
         complete_basis(components, squares <= 0)
-        flip_signs(components)
+        core.flip_signs(components)
         variance = squares / (n - 1)
         count = len(components)
         self.n_samples_ = n

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
 from dnnbrain_cpp._native import core
 from dnnbrain_cpp._progress import Progress, progress_callback
@@ -230,8 +231,7 @@ class PCRegression(TensorMixin, MultiOutputMixin, RegressorMixin, BaseEstimator)
     @property
     def coef_(self) -> Any:
         """Coefficients of shape (t, p), or (p,) where y was 1-D; formed each time."""
-        if not hasattr(self, "_coefs"):
-            raise AttributeError(f"{type(self).__name__} has no coef_ before it is fitted.")
+        check_is_fitted(self)
         coefs = self._coefs.T @ self._components
         return self._back(coefs[0] if self._one_target else coefs)
 

@@ -7,15 +7,15 @@ from typing import Any, Self
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.random_projection import johnson_lindenstrauss_min_dim
+from sklearn.utils.validation import check_is_fitted
 
 from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp._progress import Progress, progress_callback
 from dnnbrain_cpp._random import RandomState, as_seed
 from dnnbrain_cpp._threads import resolve_n_threads
 from dnnbrain_cpp._validate import check_integer
-from dnnbrain_cpp.linear._estimator import TensorMixin
+from dnnbrain_cpp.linear._estimator import TensorTransformer
 
 __all__ = ["CountSketch", "SparseRandomProjection"]
 
@@ -23,29 +23,46 @@ _FEATURE_BLOCK = 65_536
 """Features whose entries are sent to another device at once."""
 
 
-class _Projection(
-    TensorMixin,
-    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
-    TransformerMixin,  # type: ignore[misc]
-    BaseEstimator,  # type: ignore[misc]
-):
+class _Projection(TensorTransformer):
     """X R for a random R that is drawn again wherever it is needed."""
 
+    n_components: int | str
     progress: Progress
     random_state: RandomState
-    n_components_: int
     seed_: int
-    _density: float
+    _density = 0.0  # of the entries that are not zero; 0: one for each feature
 
-    @property
-    def _n_features_out(self) -> int:
-        return self.n_components_
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Settle the seed and the size of the matrix.
+
+        Parameters
+        ----------
+        X : array_like or Tensor of shape (n, p)
+            Only its shape counts.
+        y : ignored
+
+        Returns
+        -------
+        estimator
+
+        Raises
+        ------
+        ValueError
+            If "auto" asks for more components than there are features.
+        """
+        data, _ = self._fit_data(X, min_samples=1)
+        self._settle(*data.shape)
+        self.seed_ = as_seed(self.random_state)
+        return self
+
+    def _settle(self, n: int, p: int) -> None:
+        """Set what depends on the shape of the data."""
+        self.n_components_ = check_integer(self.n_components, "n_components", minimum=1)
 
     @property
     def components_(self) -> sparse.csr_array:
         """The matrix R', sparse, shape (k, p), float64; drawn anew each time it is asked for."""
-        if not hasattr(self, "seed_"):
-            raise AttributeError(f"{type(self).__name__} has no components_ before it is fitted.")
+        check_is_fitted(self)
         features, columns, values = self._entries(0, self.n_features_in_)
         shape = (self.n_components_, self.n_features_in_)
         return sparse.csr_array((values, (columns, features)), shape=shape)
@@ -92,11 +109,6 @@ class _Projection(
             ).to(data.device)
             out += torch.sparse.mm(matrix, data[:, first : first + count].T).T
         return out
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
 
 
 class SparseRandomProjection(_Projection):
@@ -148,26 +160,7 @@ class SparseRandomProjection(_Projection):
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Settle the seed, the density and the number of components.
-
-        Parameters
-        ----------
-        X : array_like or Tensor of shape (n, p)
-            Only its shape counts.
-        y : ignored
-
-        Returns
-        -------
-        SparseRandomProjection
-
-        Raises
-        ------
-        ValueError
-            If "auto" asks for more components than there are features.
-        """
-        data, _ = self._fit_data(X, min_samples=1)
-        n, p = data.shape
+    def _settle(self, n: int, p: int) -> None:
         if self.density == "auto":
             density = 1 / np.sqrt(p)
         elif isinstance(self.density, int | float) and 0 < self.density <= 1:
@@ -181,12 +174,10 @@ class SparseRandomProjection(_Projection):
                     f"n_components must be at most the {p} features; 'auto' asks for {count}, for "
                     f"{n} rows and eps={self.eps}. Set n_components, or a larger eps."
                 )
+            self.n_components_ = count
         else:
-            count = check_integer(self.n_components, "n_components", minimum=1)
-        self.n_components_ = count
+            super()._settle(n, p)
         self.density_ = self._density = float(density)
-        self.seed_ = as_seed(self.random_state)
-        return self
 
 
 class CountSketch(_Projection):
@@ -213,8 +204,6 @@ class CountSketch(_Projection):
     Method: Charikar, Chen & Farach-Colton 2002; Weinberger et al. 2009.
     """
 
-    _density = 0.0
-
     def __init__(
         self,
         n_components: int = 100,
@@ -225,21 +214,3 @@ class CountSketch(_Projection):
         self.n_components = n_components
         self.random_state = random_state
         self.progress = progress
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Settle the seed.
-
-        Parameters
-        ----------
-        X : array_like or Tensor of shape (n, p)
-            Only its shape counts.
-        y : ignored
-
-        Returns
-        -------
-        CountSketch
-        """
-        self._fit_data(X, min_samples=1)
-        self.n_components_ = check_integer(self.n_components, "n_components", minimum=1)
-        self.seed_ = as_seed(self.random_state)
-        return self

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from dnnbrain_cpp._native import as_tensor
 from dnnbrain_cpp._progress import ProgressCallback
 from dnnbrain_cpp.encoding._layers import LayerData
 from dnnbrain_cpp.encoding._scoring import score_columns
@@ -16,7 +18,7 @@ from dnnbrain_cpp.exceptions import Cancelled
 from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
 
-__all__ = ["Route", "check_components", "smaller_source", "tell"]
+__all__ = ["Route", "check_components", "native_source", "smaller_source", "tell"]
 
 
 class Route(ABC):
@@ -102,3 +104,10 @@ def check_components(
         f"{n_feat}, and the smallest training fold has {n_train} stimuli, which centring "
         f"leaves {n_train - 1} dimensions; got n_components={count}."
     )
+
+
+def native_source(source: LayerData) -> tuple[torch.Tensor, bool]:
+    """Return what the core takes folds from, and whether it is a Gram matrix."""
+    if isinstance(source, Gram):
+        return as_tensor(source.kernel), True
+    return as_tensor(source), False

@@ -8,9 +8,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dnnbrain_cpp._native import as_tensor, core
+from dnnbrain_cpp._native import core
 from dnnbrain_cpp.encoding._layers import LayerData
-from dnnbrain_cpp.encoding._routes._base import check_components, smaller_source
+from dnnbrain_cpp.encoding._routes._base import (
+    check_components,
+    native_source,
+    smaller_source,
+)
 from dnnbrain_cpp.encoding._routes._choose import default_components
 from dnnbrain_cpp.encoding._routes._recognise import NotNative, Steps, read_steps
 from dnnbrain_cpp.encoding._routes._sklearn import check_kind, describe
@@ -59,15 +63,10 @@ class ClassifierRoute:
             return
         n_comp = self.steps.n_components or 0
         whiten, standardize = self.steps.whiten, self.steps.standardize
-        source = smaller_source(layer, folds, standardize=standardize)
-        data = as_tensor(source.kernel if isinstance(source, Gram) else source)
+        source = native_source(smaller_source(layer, folds, standardize=standardize))
         for rows in folds.tensors():
-            parts = (
-                core.gram_fold_components(data, rows, n_comp, whiten)
-                if isinstance(source, Gram)
-                else core.feature_fold_components(data, rows, n_comp, whiten, standardize)
-            )
-            yield parts[0].numpy(), parts[1].numpy()
+            inside, outside = core.fold_components(*source, rows, n_comp, whiten, standardize)
+            yield inside.numpy(), outside.numpy()
 
 
 def choose_classifier(

@@ -14,9 +14,13 @@ from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp._progress import ProgressCallback
 from dnnbrain_cpp._validate import check_integer
 from dnnbrain_cpp.encoding._layers import LayerData
-from dnnbrain_cpp.encoding._routes._base import Route, check_components, smaller_source, tell
+from dnnbrain_cpp.encoding._routes._base import (
+    Route,
+    check_components,
+    native_source,
+    smaller_source,
+)
 from dnnbrain_cpp.encoding._routes._recognise import NotNative, Steps, check_linear, check_ridge
-from dnnbrain_cpp.features import Gram
 from dnnbrain_cpp.linear import FoldPlan
 from dnnbrain_cpp.linear._alpha_search import check_alphas
 
@@ -79,19 +83,20 @@ class MapRoute(Route):
         """Return the Gram matrix where it serves all folds, else the features."""
         return smaller_source(layer, folds, standardize=self.standardize)
 
-    def maps(self, layer: LayerData, folds: FoldPlan) -> Iterator[FoldMap]:
-        """Yield the map of each fold."""
+    def maps(
+        self, layer: LayerData, folds: FoldPlan, report: ProgressCallback | None = None
+    ) -> list[FoldMap]:
+        """Return the map of each fold."""
         source = self.prepared(layer, folds)
-        if isinstance(source, Gram):
-            kernel = as_tensor(source.kernel)
-            for rows in folds.tensors():
-                yield core.gram_fold_map(kernel, rows, self.n_components, self.alpha, self.whiten)
-            return
-        features = as_tensor(source)
-        for rows in folds.tensors():
-            yield core.feature_fold_map(
-                features, rows, self.n_components, self.alpha, self.whiten, self.standardize
-            )
+        return core.make_fold_maps(
+            *native_source(source),
+            folds.tensors(),
+            self.n_components,
+            self.alpha,
+            self.whiten,
+            self.standardize,
+            report,
+        )
 
     def predictions(
         self, layer: LayerData, responses: NDArray[Any], folds: FoldPlan
@@ -113,21 +118,22 @@ class MapRoute(Route):
     ) -> NDArray[np.float64]:
         """Return the scores; predictions are never kept."""
         n_fold = len(folds)
-        maps = []
-        for fold_map in self.maps(layer, folds):
-            maps.append(fold_map)
-            tell(report, len(maps), 2 * n_fold)
 
-        def second_half(done: int, total: int) -> bool | None:
-            return None if report is None else report(n_fold + n_fold * done // total, 2 * n_fold)
+        def half(start: int) -> ProgressCallback | None:
+            def tell(done: int, total: int) -> bool | None:
+                assert report is not None
+                return report(start + n_fold * done // total, 2 * n_fold)
 
+            return None if report is None else tell
+
+        maps = self.maps(layer, folds, half(0))
         scores = core.score_fold_maps(
             maps,
             as_tensor(responses),
             folds.tensors(),
             _FOLD_SCORES[scoring],
             pooled,
-            second_half,
+            half(n_fold),
         )
         out: NDArray[np.float64] = scores.numpy()
         return out

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from dnnbrain_cpp import linear
 from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp.encoding._layers import LayerData
-from dnnbrain_cpp.encoding._routes._base import Route, smaller_source
+from dnnbrain_cpp.encoding._routes._base import Route, native_source, smaller_source
 from dnnbrain_cpp.encoding._routes._inner import check_inner_folds, inner_folds
 from dnnbrain_cpp.encoding._routes._recognise import NotNative, Steps, check_ridge
 from dnnbrain_cpp.features import Gram
@@ -100,8 +100,9 @@ class RidgeSearchRoute(Route):
     ) -> Iterator[NDArray[Any]]:
         """Yield the held-out predictions of each fold."""
         source = self.prepared(layer, folds)
-        is_gram = self.is_kernel or isinstance(source, Gram)
-        data = as_tensor(source.kernel if isinstance(source, Gram) else source)
+        data, is_gram = native_source(source)
+        if self.is_kernel:
+            data, is_gram = data.double(), True
         n_feat = source.n_feat if isinstance(source, Gram) else source.shape[1]
         for (train, _), rows in zip(folds, folds.tensors(), strict=True):
             measured = torch.from_numpy(responses[train])
@@ -115,14 +116,12 @@ class RidgeSearchRoute(Route):
             )
             if self._reduces(n_feat, len(train)):
                 n_comp = self.steps.n_components or min(n_feat, len(train) - 1)
-                parts = self._components(data, rows, n_comp, is_gram)
+                parts = core.fold_components(
+                    data, is_gram, rows, n_comp, self.steps.whiten, self.steps.standardize
+                )
                 predicted = self._from_components(*parts, design, inner)
             else:
-                kernels = (
-                    core.gram_fold_kernels(data.double(), rows)
-                    if is_gram
-                    else core.feature_fold_kernels(data, rows, self.steps.standardize)
-                )
+                kernels = core.fold_kernels(data, is_gram, rows, self.steps.standardize)
                 predicted = self._from_kernels(*kernels, design, inner)
             yield predicted.add_(mean).numpy()
 
@@ -140,12 +139,6 @@ class RidgeSearchRoute(Route):
         if self.steps.n_components is not None:
             return True
         return not self.is_kernel and n_feat < n_train
-
-    def _components(self, data: torch.Tensor, rows: Pair, n_comp: int, is_gram: bool) -> Pair:
-        whiten, standardize = self.steps.whiten, self.steps.standardize
-        if is_gram:
-            return core.gram_fold_components(data, rows, n_comp, whiten)
-        return core.feature_fold_components(data, rows, n_comp, whiten, standardize)
 
     def _from_components(
         self, train: torch.Tensor, test: torch.Tensor, about: solvers.Design, inner: FoldPlan | None

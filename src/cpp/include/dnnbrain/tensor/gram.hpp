@@ -3,7 +3,7 @@
 //   K = sum over units u of (x_u - mu_u)(x_u - mu_u)'     x_u in R^n_stim, mu_u its mean
 //
 // Units arrive in chunks of columns, each with all stimuli, so that the mean of a unit is exact and
-// is taken off before anything is squared. Accumulation in fp64. Cost: 2 n_stim^2 n_feat FLOP.
+// is taken off before anything is squared. Accumulation in fp64. Cost: n_stim^2 n_feat FLOP.
 //
 // Row-wise quantities (correlation, cosine) need the mean pattern too. It enters as sums about a
 // pilot value g, so that a large common offset of all units cannot cancel digits.
@@ -42,6 +42,6 @@ class GramAccumulator {
 
 /// Moments of a whole array, in chunks of units of at most `chunk_bytes` in fp64.
 GramMoments gram_moments(const at::Tensor& features,  // (n_stim, n_feat)
-                         Index chunk_bytes = Index{64} << 20);
+                         Index chunk_bytes = Index{16} << 20);
 
 }  // namespace dnnbrain

@@ -11,7 +11,9 @@
 //   A A' = [ S^2    .        ]
 //          [ D V'S  D D'     ]       D the last m + 1 rows
 //
-// and with A A' = E L E' the new components are L^-1/2 E' A. All in fp64.
+// and with A A' = E L E' the new components are L^-1/2 E' A. All in fp64, but for the products of
+// D where the batch is fp32: its entries about the first row are as exact as the data, and sums run
+// over 1024 columns before they are added in fp64.
 //
 // Cost: n_feat ((m + 1)^2 + 2 (m + 1) r + 2 (r + m + 1) k) FLOP and an eigendecomposition of
 // r + m + 1, where a singular value decomposition takes some 6 n_feat (r + m + 1)^2. Memory beside

@@ -1,22 +1,13 @@
 // Principal-component regression, cross-validated with the PCA inside the fold: any number of
 // component counts and penalties from one eigendecomposition per fold.
 //
-// With X_tr = U L^1/2 V' the training rows about their mean, the scores of the components are
-//
-//   Z = X_tr V = U L^1/2 (training rows)        S = X_te V (held-out rows, about the training mean)
-//
-// and PCA(c) followed by ridge(alpha), least squares for alpha = 0, predicts
+// With Z = X_tr V and S = X_te V the components of a fold (fold_components.hpp) and L their
+// squares, PCA(c) followed by ridge(alpha), least squares for alpha = 0, predicts
 //
 //   Y_te = S_c (L_c + alpha)^-1 Z_c' (Y_tr - mean) + mean          (first c components)
 //
-// the same as refitting in every fold. Z and S come from the Gram matrix K, centred about any
-// point,
-//
-//   J K_tr,tr J = U L U',    S = K_f U L^-1/2,    K_f = K_te,tr centred by training rows and
-//   columns
-//
-// at a cost that does not depend on the number of units, or from the units where they are fewer
-// than the rows. Components whose eigenvalue is rounding weigh nothing, as in a pseudoinverse.
+// the same as refitting in every fold. Components whose eigenvalue is rounding weigh nothing, as in
+// a pseudoinverse.
 //
 // Scores of all counts are running sums: with P = (L + alpha)^-1 Z'Y, A = S'S, B = S'Y_te about
 // the means of the held-out rows,
@@ -35,6 +26,7 @@
 #include "dnnbrain/core/types.hpp"
 #include "dnnbrain/tensor/column_scores.hpp"
 #include "dnnbrain/tensor/fold.hpp"
+#include "dnnbrain/tensor/fold_components.hpp"
 
 namespace dnnbrain {
 
@@ -46,19 +38,11 @@ struct PcrGrid {
 
 /// Scores of each fold, penalty, count and target. A target that is constant in a fold scores NaN
 /// there but for kMse, a prediction that is constant has r = 0.
-at::Tensor cross_validate_pcr(const at::Tensor& gram,       // (n_stim, n_stim) fp64
+at::Tensor cross_validate_pcr(const FoldSource& source,     // features as they are, or a Gram
                               const at::Tensor& responses,  // (n_stim, n_vox) fp32 or fp64
                               const std::vector<Fold>& folds,
                               const PcrGrid& grid,
                               Score score,
                               Monitor& monitor);  // -> (n_fold, n_alpha, n_count, n_vox) fp64
-
-/// The same from the units; for fewer units than training rows.
-at::Tensor cross_validate_pcr_units(const at::Tensor& units,      // (n_stim, n_feat) fp32 or fp64
-                                    const at::Tensor& responses,  // (n_stim, n_vox) fp32 or fp64
-                                    const std::vector<Fold>& folds,
-                                    const PcrGrid& grid,
-                                    Score score,
-                                    Monitor& monitor);  // -> as above
 
 }  // namespace dnnbrain
