@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <limits>
+
+#include "dnnbrain/core/clones.hpp"
 
 namespace dnnbrain {
 
@@ -23,6 +26,8 @@ template <>
 struct Lanes<double> {
   using Type = double __attribute__((vector_size(64)));
 };
+using Doubles = Lanes<double>::Type;
+using Places = std::int64_t __attribute__((vector_size(64)));
 
 /// Vectors per side of a block: 16 accumulators stay in registers.
 constexpr Index kBlock = 4;
@@ -31,6 +36,23 @@ constexpr Index kBlock = 4;
 constexpr Index kRun = 32;
 
 // Inlined into the clones below, so that each is compiled for its own registers.
+[[gnu::always_inline]] inline double sum_lanes(const Doubles& lanes) {
+  Doubles x = lanes;
+  x += __builtin_shuffle(x, Places{4, 5, 6, 7, 0, 1, 2, 3});
+  x += __builtin_shuffle(x, Places{2, 3, 0, 1, 6, 7, 4, 5});
+  x += __builtin_shuffle(x, Places{1, 0, 3, 2, 5, 4, 7, 6});
+  return x[0];
+}
+
+[[gnu::always_inline]] inline double sum_lanes(const Lanes<float>::Type& x) {
+  using Half = float __attribute__((vector_size(32)));
+  Half low;
+  Half high;
+  std::memcpy(&low, &x, sizeof(Half));
+  std::memcpy(&high, reinterpret_cast<const char*>(&x) + sizeof(Half), sizeof(Half));
+  return sum_lanes(__builtin_convertvector(low, Doubles) + __builtin_convertvector(high, Doubles));
+}
+
 template <class Real>
 [[gnu::always_inline]] inline void block_products(const Real* const* left,
                                                   const Real* const* right,
@@ -56,9 +78,7 @@ template <class Real>
     }
     for (Index i = 0; i < kBlock; ++i) {
       for (Index j = 0; j < kBlock; ++j) {
-        for (Index lane = 0; lane < kWidth; ++lane) {
-          sums[i][j] += static_cast<double>(acc[i][j][lane]);
-        }
+        sums[i][j] += sum_lanes(acc[i][j]);
       }
     }
   }
@@ -96,15 +116,6 @@ template <class Real>
   }
 }
 
-// A release is built for any machine; the loader picks the clone that fits the one it runs on.
-// Sanitizers run before the loader's resolvers can.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define DNNBRAIN_CLONES \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define DNNBRAIN_CLONES
-#endif
-
 DNNBRAIN_CLONES void products_f32(const float* const* vectors,
                                   Index n_vector,
                                   Index length,
@@ -117,6 +128,34 @@ DNNBRAIN_CLONES void products_f64(const double* const* vectors,
                                   Index length,
                                   double* products) {
   all_products<double>(vectors, n_vector, length, products);
+}
+
+/// Sums of the predictions of all alphas, side by side; the quadratic form by halves.
+DNNBRAIN_CLONES void combine(const double* __restrict by_member,  // (n_member, n_alpha)
+                             Index n_member,
+                             Index n_alpha,
+                             const double* __restrict products,  // (n_member + 2, n_member + 2)
+                             double* __restrict sum,             // (n_alpha,)
+                             double* __restrict cross,
+                             double* __restrict sq) {
+  std::fill(sum, sum + n_alpha, 0.0);
+  std::fill(cross, cross + n_alpha, 0.0);
+  std::fill(sq, sq + n_alpha, 0.0);
+  const Index n_side = n_member + 2;
+  for (Index i = 0; i < n_member; ++i) {
+    const double* __restrict const left = by_member + i * n_alpha;
+    const double* const row = products + (i + 2) * n_side;
+    for (Index a = 0; a < n_alpha; ++a) {
+      sum[a] += left[a] * row[0];
+      cross[a] += left[a] * row[1];
+      sq[a] += left[a] * left[a] * row[i + 2];
+    }
+    for (Index j = 0; j < i; ++j) {
+      const double* __restrict const right = by_member + j * n_alpha;
+      const double twice = 2.0 * row[j + 2];
+      for (Index a = 0; a < n_alpha; ++a) sq[a] += twice * left[a] * right[a];
+    }
+  }
 }
 
 }  // namespace
@@ -152,29 +191,30 @@ double score_prediction(const PredictionSums& predicted,
   return std::clamp(shared / std::sqrt(spread * total), -1.0, 1.0);
 }
 
-void score_alphas(const AlphaSkeleton& skeleton,
-                  const double* products,
-                  const HeldOut& held_out,
-                  RidgeScore score,
-                  double* scores) {
-  const Index n_member = skeleton.n_member();
-  const Index n_side = n_member + 2;
-  const Index n_alpha = static_cast<Index>(skeleton.coefs.size()) / n_member;
-  const double* ones = products + 2;
-  const double* measured = products + n_side + 2;
-  for (Index a = 0; a < n_alpha; ++a) {
-    const double* c = skeleton.coefs.data() + a * n_member;
-    PredictionSums predicted;
-    for (Index i = 0; i < n_member; ++i) {
-      if (c[i] == 0.0) continue;
-      const double* row = products + (i + 2) * n_side + 2;
-      double along = 0;
-      for (Index j = 0; j < n_member; ++j) along += row[j] * c[j];
-      predicted.sum += c[i] * ones[i];
-      predicted.cross += c[i] * measured[i];
-      predicted.sq += c[i] * along;
+AlphaScores::AlphaScores(const AlphaSkeleton& skeleton)
+    : n_member_(skeleton.n_member()),
+      n_alpha_(static_cast<Index>(skeleton.coefs.size()) / n_member_),
+      by_member_(skeleton.coefs.size()) {
+  for (Index a = 0; a < n_alpha_; ++a) {
+    for (Index i = 0; i < n_member_; ++i) {
+      by_member_[static_cast<std::size_t>(i * n_alpha_ + a)] =
+          skeleton.coefs[static_cast<std::size_t>(a * n_member_ + i)];
     }
-    scores[a] = score_prediction(predicted, held_out, score);
+  }
+}
+
+void AlphaScores::score(const double* products,
+                        const HeldOut& held_out,
+                        RidgeScore score,
+                        std::vector<double>& scores) const {
+  const auto n_alpha = static_cast<std::size_t>(n_alpha_);
+  scores.resize(3 * n_alpha);
+  double* const sum = scores.data();
+  double* const cross = sum + n_alpha;
+  double* const sq = cross + n_alpha;
+  combine(by_member_.data(), n_member_, n_alpha_, products, sum, cross, sq);
+  for (std::size_t a = 0; a < n_alpha; ++a) {
+    scores[a] = score_prediction({sum[a], cross[a], sq[a]}, held_out, score);
   }
 }
 

@@ -58,6 +58,7 @@ GridCollector::GridCollector(AlphaSkeleton skeleton,
                              RidgeScore score,
                              bool keep_folds)
     : skeleton_(std::move(skeleton)),
+      combined_(skeleton_),
       n_alpha_(n_alpha),
       score_(score),
       sum_(at::zeros({n_alpha, n_target}, at::kDouble)),
@@ -73,14 +74,11 @@ void GridCollector::add(Index fold, Index first, const TileScores& tile) {
   double* const count = count_.mutable_data_ptr<double>();
   double* const kept =
       folds_.defined() ? folds_.mutable_data_ptr<double>() + fold * n_alpha_ * n_target : nullptr;
-  std::vector<double> scores(static_cast<std::size_t>(n_alpha_));
+  std::vector<double> scores;
   for (Index t = 0; t < tile.predicted.size(0); ++t) {
     const HeldOut& held_out = tile.held_out[static_cast<std::size_t>(t)];
-    score_alphas(skeleton_,
-                 products.const_data_ptr<double>() + t * n_side * n_side,
-                 held_out,
-                 score_,
-                 scores.data());
+    combined_.score(
+        products.const_data_ptr<double>() + t * n_side * n_side, held_out, score_, scores);
     const bool counts = score_ == RidgeScore::kMse || !held_out.constant;
     count[first + t] += counts ? 1.0 : 0.0;
     for (Index a = 0; a < n_alpha_; ++a) {

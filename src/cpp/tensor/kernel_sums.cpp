@@ -19,6 +19,7 @@
 #include <limits>
 #include <utility>
 
+#include "dnnbrain/core/clones.hpp"
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/tensor/grid_scores.hpp"
 #include "dnnbrain/tensor/kernel_ridge.hpp"
@@ -186,13 +187,6 @@ template <class Real>
     }
   }
 }
-
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define DNNBRAIN_CLONES \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define DNNBRAIN_CLONES
-#endif
 
 DNNBRAIN_CLONES void add_up_rows(const float* predicted,
                                  const float* measured,

@@ -40,7 +40,6 @@ GridScores cross_validate_feature_ridge(const at::Tensor& features,   // (n, p) 
                                         const at::Tensor& products,  // or undefined
                                         Monitor& monitor);
 
-
 /// Weights (G + alpha)^-1 C from all rows, one penalty per target.
 at::Tensor solve_feature_ridge(const at::Tensor& features,   // (n, p)
                                const at::Tensor& responses,  // (n, n_target)

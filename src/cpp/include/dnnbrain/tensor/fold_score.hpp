@@ -45,11 +45,21 @@ struct PredictionSums {
 /// The score of one prediction.
 double score_prediction(const PredictionSums& predicted, const HeldOut& held_out, RidgeScore score);
 
-/// Scores of all alphas of one target.
-void score_alphas(const AlphaSkeleton& skeleton,
-                  const double* products,  // (n_member + 2, n_member + 2) of [ones, y, P_1..P_b]
-                  const HeldOut& held_out,
-                  RidgeScore score,
-                  double* scores);  // (n_alpha,)
+/// Scores of all alphas of a grid from a skeleton's products, one target at a time.
+class AlphaScores {
+ public:
+  explicit AlphaScores(const AlphaSkeleton& skeleton);
+
+  /// The first n_alpha of `scores`, which is also the working space, are the scores.
+  void score(const double* products,  // (n_member + 2, n_member + 2) of [ones, y, P_1..P_b]
+             const HeldOut& held_out,
+             RidgeScore score,
+             std::vector<double>& scores) const;
+
+ private:
+  Index n_member_;
+  Index n_alpha_;
+  std::vector<double> by_member_;  // (n_member, n_alpha), c above
+};
 
 }  // namespace dnnbrain

@@ -48,6 +48,7 @@ class GridCollector {
 
  private:
   AlphaSkeleton skeleton_;
+  AlphaScores combined_;
   Index n_alpha_;
   RidgeScore score_;
   at::Tensor sum_;    // (n_alpha, n_target)
