@@ -308,6 +308,11 @@ def score_kernel_sums(
     score: RidgeScore,
     progress: _Progress,
 ) -> torch.Tensor: ...  # (n_sum, n_fold, n_alpha, n_target) float64 on the CPU
+def factor_kernel_sums(
+    kernels: torch.Tensor,  # (n_band, n, n) float64
+    weights: torch.Tensor,  # (n_sum, n_band) float64 on the CPU
+    nuisance: torch.Tensor,  # (n, z) float64
+) -> list[KernelFactor]: ...
 def solve_kernel_sums(
     kernels: torch.Tensor,  # (n_band, n, n) float64
     weights: torch.Tensor,  # (n_sum, n_band) float64 on the CPU

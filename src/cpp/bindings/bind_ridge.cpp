@@ -209,6 +209,12 @@ void bind_ridge(py::module_& m) {
         py::arg("folds"),
         py::arg("score"),
         py::arg("progress"));
+  m.def("factor_kernel_sums",
+        &factor_kernel_sums,
+        py::arg("kernels"),
+        py::arg("weights"),
+        py::arg("nuisance"),
+        py::call_guard<py::gil_scoped_release>());
   m.def("solve_kernel_sums",
         &solve_kernel_sums,
         py::arg("kernels"),

@@ -22,7 +22,6 @@
 #include "dnnbrain/core/clones.hpp"
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/tensor/grid_scores.hpp"
-#include "dnnbrain/tensor/kernel_ridge.hpp"
 #include "dnnbrain/tensor/target_tiles.hpp"
 #include "dnnbrain/tensor/tasks.hpp"
 
@@ -328,7 +327,7 @@ void check(const at::Tensor& kernels, const at::Tensor& weights, const at::Tenso
                    "weights must be float64 of shape (n_sum, n_band).");
   DNNBRAIN_REQUIRE(responses.dim() == 2 && (responses.scalar_type() == at::kFloat ||
                                             responses.scalar_type() == at::kDouble),
-                   "responses must be float32 or float64 of shape (n, n_target).");
+                   "columns must be float32 or float64 of shape (n, any number).");
 }
 
 }  // namespace
@@ -417,6 +416,20 @@ at::Tensor score_kernel_sums(const at::Tensor& kernels,
     }
   }
   return scores;
+}
+
+std::vector<KernelFactor> factor_kernel_sums(const at::Tensor& kernels,
+                                             const at::Tensor& weights,
+                                             const at::Tensor& nuisance) {
+  const at::NoGradGuard no_grad;
+  check(kernels, weights, nuisance);
+  const Index n_sum = weights.size(0);
+  std::vector<KernelFactor> factors(static_cast<std::size_t>(n_sum));
+  for_each_task(n_sum, kernels.is_cpu(), [&](Index s) {
+    const double* const own = weights.const_data_ptr<double>() + s * kernels.size(0);
+    factors[static_cast<std::size_t>(s)] = factor_kernel(weighted_sum(kernels, own), nuisance);
+  });
+  return factors;
 }
 
 at::Tensor solve_kernel_sums(const at::Tensor& kernels,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,8 +28,18 @@ RELATIVE_TIE = 1e-10
 _SCORE_BYTES = 2**27
 """Scores of candidates that are searched at once, all folds and penalties of all targets."""
 
+_FACTOR_BYTES = 2**28
+"""Decomposed kernels that are kept for the final fit."""
+
 _MANY_CANDIDATES = 8
 """Candidates that keep the threads busy."""
+
+
+_EIGH = 21.0
+_N_FUNCTION = 7
+_SPECTRUM = 1e-6
+"""What an eigendecomposition takes, in products of matrices; functions that stand for a grid of
+penalties; where a spectrum ends, relative to its sum. Measured once, for choices between ways."""
 
 
 class Curves(NamedTuple):
@@ -134,6 +145,7 @@ class KernelScores(HeldOutScores):
         super().__init__(responses, folds, scoring=scoring, fit_intercept=fit_intercept)
         self.kernels = kernels
         self.n_band = len(kernels)
+        self._factors: OrderedDict[tuple[float, ...], core.KernelFactor] = OrderedDict()
 
     def kernel(self, weights: torch.Tensor) -> torch.Tensor:
         """Return the weighted sum of the kernels, shape (n, n)."""
@@ -142,6 +154,20 @@ class KernelScores(HeldOutScores):
             if weight > 0:
                 total.add_(kernel, alpha=weight)
         return total
+
+    def factors(self, weights: torch.Tensor) -> list[core.KernelFactor]:
+        """Return weighted sums of the kernels, (g, B), decomposed; the last ones are kept."""
+        keys = [tuple(each) for each in weights.tolist()]
+        new = [key for key in dict.fromkeys(keys) if key not in self._factors]
+        if new:
+            made = core.factor_kernel_sums(
+                self.kernels, torch.tensor(new, dtype=torch.float64), self._nuisance
+            )
+            self._factors.update(zip(new, made, strict=True))
+        found = [self._factors[key] for key in keys]
+        while len(self._factors) > max(1, _FACTOR_BYTES // (8 * len(self.responses) ** 2)):
+            self._factors.popitem(last=False)
+        return found
 
     def curves(
         self,
@@ -152,7 +178,8 @@ class KernelScores(HeldOutScores):
         progress: ProgressCallback | None = None,
     ) -> list[Curves]:
         """Score candidates at all their penalties, with factorisations by fold or of all rows."""
-        if not self._factorises_folds(alphas.shape[1]):
+        if not self._factorises_folds(alphas):
+            self.factors(weights)
             return super().curves(weights, alphas, keep_folds=keep_folds, progress=progress)
         scores = core.score_kernel_sums(
             self.kernels,
@@ -167,20 +194,26 @@ class KernelScores(HeldOutScores):
         ).to(self.responses.device)
         return [Curves(folds.nanmean(0), folds if keep_folds else None) for folds in scores]
 
-    def _factorises_folds(self, n_alpha: int) -> bool:
-        """Return whether factorising every fold takes fewer FLOP than one factor for all.
+    def _factorises_folds(self, alphas: torch.Tensor) -> bool:
+        """Return whether factorising every fold takes less than one factor for all.
 
-        Counted in float32: float64 takes twice as long, an eigendecomposition 12 n^3.
+        Counted in FLOP of float32; float64 takes twice as long, an eigendecomposition `_EIGH` n^3.
         """
         n, n_target = self.responses.shape
-        n_function, n_member = min(n_alpha, 7), min(n_alpha, 10)
-        by_fold, whole = 0.0, 12.0 * n**3
+        n_alpha, n_member = alphas.shape[1], self._n_member(alphas)
+        by_fold, whole = 0.0, (_EIGH + 2.0 * n_member) * n**3
         for train, test in self.folds:
             rows, held_out = float(len(train)), float(len(test))
-            by_fold += 12 * rows**3 + 4 * held_out * rows**2
-            by_fold += 2 * rows * (rows + n_function * held_out) * n_target
-            whole += n_member * held_out * (8 * held_out * n + 2 * rows * (n + n_target))
+            by_fold += _EIGH * rows**3 + 8 * held_out * rows**2
+            by_fold += 2 * rows * (rows + min(n_alpha, _N_FUNCTION) * held_out) * n_target
+            whole += n_member * held_out * rows * (4 * held_out + 2 * n_target)
         return by_fold < whole
+
+    def _n_member(self, alphas: torch.Tensor) -> int:
+        """Guess how many of the penalties a skeleton keeps: those within the spectrum, and ends."""
+        total = float(self.kernels.diagonal(dim1=1, dim2=2).sum())
+        within = (alphas > _SPECTRUM * total) & (alphas < total)
+        return min(alphas.shape[1], 3 + int(within.sum(1).max()))
 
     def _score_one(
         self,
@@ -189,7 +222,7 @@ class KernelScores(HeldOutScores):
         keep_folds: bool,
         progress: ProgressCallback | None,
     ) -> Curves:
-        scores = core.KernelFactor(self.kernel(weights), self._nuisance).cross_validate(
+        scores = self.factors(weights[None])[0].cross_validate(
             self.responses,
             self._ones,
             self.folds,
@@ -204,9 +237,24 @@ class KernelScores(HeldOutScores):
         self, candidates: torch.Tensor, chosen: torch.Tensor, alphas: torch.Tensor
     ) -> torch.Tensor:
         """Return dual coefficients (n, t): a factorisation per candidate that won targets."""
-        return core.solve_kernel_sums(
-            self.kernels, candidates.cpu(), chosen, alphas, self.responses, self._nuisance
-        )
+        kept = torch.tensor([tuple(each.tolist()) in self._factors for each in candidates])
+        known = kept.to(chosen.device)[chosen]
+        dual = torch.empty_like(self.responses)
+        if not bool(known.all()):
+            rest = (~known).nonzero().flatten()
+            dual[:, rest] = core.solve_kernel_sums(
+                self.kernels,
+                candidates.cpu(),
+                chosen[rest],
+                alphas[rest],
+                self.responses[:, rest].contiguous(),
+                self._nuisance,
+            )
+        for candidate in sorted(set(chosen[known].tolist())):
+            held = (chosen == candidate).nonzero().flatten()
+            factor = self.factors(candidates[candidate, None])[0]
+            dual[:, held] = factor.solve(self.responses[:, held].contiguous(), alphas[held])
+        return dual
 
 
 class FeatureScores(HeldOutScores):

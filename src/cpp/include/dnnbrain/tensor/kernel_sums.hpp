@@ -26,6 +26,7 @@
 #include "dnnbrain/core/types.hpp"
 #include "dnnbrain/tensor/fold.hpp"
 #include "dnnbrain/tensor/fold_score.hpp"
+#include "dnnbrain/tensor/kernel_ridge.hpp"
 
 namespace dnnbrain {
 
@@ -41,6 +42,11 @@ at::Tensor score_kernel_sums(const at::Tensor& kernels,    // (n_band, n, n) fp6
                              const std::vector<Fold>& folds,
                              RidgeScore score,
                              Monitor& monitor);
+
+/// Every sum decomposed over all rows, side by side with one thread each.
+std::vector<KernelFactor> factor_kernel_sums(const at::Tensor& kernels,    // (n_band, n, n) fp64
+                                             const at::Tensor& weights,    // (n_sum, n_band) fp64
+                                             const at::Tensor& nuisance);  // (n, z) fp64
 
 /// Dual coefficients (K + alpha)^-1 Y beyond Z; each target has a sum and a penalty of its own.
 at::Tensor solve_kernel_sums(const at::Tensor& kernels,    // (n_band, n, n) fp64
