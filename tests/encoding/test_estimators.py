@@ -179,7 +179,7 @@ def test_what_is_not_a_regressor(wrong: Any, data: Any) -> None:
 
 
 def test_a_classifier_says_so_itself(data: Any) -> None:
-    with pytest.raises(ValueError, match="classifier"):
+    with pytest.raises(TypeError, match=r"must be a regressor.*got the classifier"):
         encode(*data, estimator=LogisticRegression())
 
 
