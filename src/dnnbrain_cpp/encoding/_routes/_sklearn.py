@@ -97,9 +97,7 @@ def check_kind(estimator: Any, kind: str) -> None:
     known = None if tags is None else tags.estimator_type
     if known in ("regressor", "classifier") and known != kind:
         what = "numbers" if kind == "regressor" else "classes"
-        raise TypeError(
-            f"estimator must be a {kind}, which predicts {what}; got the {known} {estimator!r}."
-        )
+        raise TypeError(f"estimator must be a {kind}, which predicts {what}; got {estimator!r}.")
 
 
 def _last_step(estimator: Any) -> tuple[str, Any]:
