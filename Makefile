@@ -39,7 +39,7 @@ $(DEPENDENCIES): constraints.txt pyproject.toml
 	touch $@
 
 $(INSTALLED): $(DEPENDENCIES) $(BUILD_FILES)
-	@echo "Building the compiled core (about a minute from nothing)"
+	@echo "Building the compiled core (about two minutes from nothing)"
 	$(PIP_INSTALL) --no-build-isolation --editable '.[all]'
 	touch $@
 
