@@ -250,8 +250,8 @@ std::vector<FoldMap> make_fold_maps(const FoldSource& source,
   check_source(source);
   for (const Fold& fold : folds) check_options(source, fold, options);
   const auto n_fold = static_cast<Index>(folds.size());
-  // Singular values, of least squares on few features, are not found inside a parallel region:
-  // LAPACK may wait there for ever.
+  // Singular values, of least squares on few features, are found outside of parallel regions: a
+  // process once stopped inside one there, for a reason that is not known.
   const bool by_svd = !source.is_gram && options.n_comp == 0 && options.alpha == 0;
   const FoldSchedule schedule = by_svd ? FoldSchedule{} : schedule_folds(source, folds);
   std::vector<FoldMap> maps(folds.size());
