@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import dnnbrain_cpp
-from dnnbrain_cpp import encoding, linear
+from dnnbrain_cpp import encoding, linear, stats
 
 REQUIRED = inspect.Parameter.empty
 
@@ -49,6 +49,10 @@ PARAMETERS: dict[Any, dict[str, Any]] = {
     encoding.stack: {"features": REQUIRED, "responses": REQUIRED},
     encoding.variance_partition: {"bands": REQUIRED, "responses": REQUIRED, "cv": 5},
     encoding.noise_ceiling: {"responses": REQUIRED},
+    stats.rm_anova: {"y": REQUIRED, "within": ("network", "layer")},
+    stats.ttest: {"a": REQUIRED, "b": None, "paired": False, "axis": 0},
+    stats.wilcoxon: {"a": REQUIRED, "b": None, "axis": 0},
+    stats.adjust: {"p": REQUIRED, "method": "bh"},
 }
 
 
@@ -76,7 +80,7 @@ def test_what_comes_first_needs_no_name(name: Any, first: list[str]) -> None:
     assert [p.name for p in found if p.kind is p.POSITIONAL_OR_KEYWORD] == first
 
 
-@pytest.mark.parametrize("package", [linear, encoding])
+@pytest.mark.parametrize("package", [linear, encoding, stats])
 def test_all_that_is_named_is_there_and_told(package: Any) -> None:
     assert sorted(set(package.__all__)) == sorted(package.__all__)
     for name in package.__all__:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from dnnbrain_cpp import encoding, linear
+from dnnbrain_cpp import encoding, linear, stats
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -49,7 +49,7 @@ def test_block_runs_and_prints_what_it_says(block: str) -> None:
         )
 
 
-@pytest.mark.parametrize("module", [encoding, linear], ids=["encoding", "linear"])
+@pytest.mark.parametrize("module", [encoding, linear, stats], ids=["encoding", "linear", "stats"])
 def test_every_public_name_is_on_its_page(module: ModuleType) -> None:
     page = f"docs/{module.__name__.rpartition('.')[2]}.md"
     words = set(re.findall(r"\w+", (ROOT / page).read_text(encoding="utf-8")))

@@ -1,7 +1,23 @@
-"""Statistics of many tests at once."""
+"""Statistics over subjects, of many tests at once."""
 
 from __future__ import annotations
 
 from dnnbrain_cpp.stats._adjust import METHODS, adjust
+from dnnbrain_cpp.stats._kruskal import KruskalResult, kruskal
+from dnnbrain_cpp.stats._rm_anova import AnovaEffect, AnovaResult, rm_anova
+from dnnbrain_cpp.stats._ttest import TTestResult, ttest
+from dnnbrain_cpp.stats._wilcoxon import WilcoxonResult, wilcoxon
 
-__all__ = ["METHODS", "adjust"]
+__all__ = [
+    "METHODS",
+    "AnovaEffect",
+    "AnovaResult",
+    "KruskalResult",
+    "TTestResult",
+    "WilcoxonResult",
+    "adjust",
+    "kruskal",
+    "rm_anova",
+    "ttest",
+    "wilcoxon",
+]
