@@ -192,7 +192,7 @@ def rdm_matrix(
 
     Parameters
     ----------
-    rdm : array_like of shape (n_cond, n_cond), or RDMs
+    rdm : RDM, RDMs, or array_like of shape (n_cond, n_cond) or (n_rdm, n_cond, n_cond)
     index : int
         Which, of several.
     limits : (float, float), optional
@@ -206,7 +206,8 @@ def rdm_matrix(
     -------
     Axes
     """
-    square = rdm.square()[index] if isinstance(rdm, _HasSquare) else rdm
+    square = rdm.square() if isinstance(rdm, _HasSquare) else np.asarray(rdm)
+    square = square[index] if square.ndim == 3 else square
     matrix = as_array(square, "rdm", dtype=np.float64, ndim=2).copy()
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"rdm must be square; got shape {matrix.shape}.")

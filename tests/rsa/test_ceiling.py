@@ -141,5 +141,5 @@ def test_wrong_choices() -> None:
         rsa.noise_ceiling(data, kind="best")
     with pytest.raises(ValueError, match="got 'tau'"):
         rsa.noise_ceiling(data, method="tau")
-    with pytest.raises(TypeError, match="rdms must be RDMs; got ndarray"):
-        rsa.noise_ceiling(data.dissimilarities)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="rdms must be RDMs, made with"):
+        rsa.noise_ceiling(None)  # type: ignore[arg-type]

@@ -196,10 +196,13 @@ def test_wrong_arguments(change: dict[str, object], error: type[Exception], mess
         rsa.compare(x, x, **change)  # type: ignore[arg-type]
 
 
-def test_arrays_are_refused_with_what_to_do() -> None:
-    x = draw(1, None, 27)
-    with pytest.raises(TypeError, match=r"models must be RDMs; got ndarray\. Make them with"):
-        rsa.compare(x, rsa.RDMs(x))  # type: ignore[arg-type]
+def test_arrays_and_single_rdms_do() -> None:
+    x, y = draw(2, None, 27), draw(1, None, 28)
+    expected = rsa.compare(rsa.RDMs(x), rsa.RDMs(y)).scores
+    for models, data in ((x, y), (rsa.RDMs(x).square(), rsa.RDMs(y)[0]), (rsa.RDMs(x), y[0])):
+        np.testing.assert_array_equal(rsa.compare(models, data).scores, expected)
+    with pytest.raises(ValueError, match=r"models must be RDMs, made with .* got 5"):
+        rsa.compare(np.ones(5), y)
 
 
 def test_frame_summary_and_repr() -> None:

@@ -77,7 +77,7 @@ def test_stored_rdms_of_whole_layers(data_dir: Path) -> None:
         stored = rsa.load_rdms(folder / "cnn_rdms_92.npz", key=f"alexnet_{layer}")
         np.testing.assert_allclose(
             rdms[layer].dissimilarities,
-            stored.dissimilarities,
+            stored[0].dissimilarities,
             rtol=0,
             atol=TOLERANCES["fp64_reduction"],
         )
@@ -102,8 +102,12 @@ def test_mean_rdms_of_other_laboratories_and_methods(it: rsa.RDMs, data_dir: Pat
     figure = rsa.load_rdms(kriegeskorte / "Kriegeskorte_Neuron2008_supplementalData.mat")
     assert figure.names == ("mIT_674neurons", "hITvisStim_316vx")
     meg = rsa.load_rdms(data_dir / "algonauts2019-92" / "meg_92_original_order.npz", key="late")
-    for other, expected in ((human, 0.588), (figure["mIT_674neurons"], 0.561), (meg, 0.571)):
-        score = rsa.compare(other.mean(), it.mean(), method="corr").scores[0, 0]
+    for other, expected in (
+        (human.mean(), 0.588),
+        (figure["mIT_674neurons"], 0.561),
+        (meg.mean(), 0.571),
+    ):
+        score = rsa.compare(other, it.mean(), method="corr").scores[0, 0]
         assert score == pytest.approx(expected, abs=TOLERANCES["published_3_digits"])
 
 

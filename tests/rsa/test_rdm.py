@@ -34,7 +34,7 @@ def close(ours: NDArray[Any], expected: NDArray[Any], tolerance: str = "fp64_red
 def both_routes(features: Any, metric: str) -> list[NDArray[np.float64]]:
     """From the array, and from the Gram matrix of centred units."""
     return [
-        rsa.rdm(layer, metric=metric).dissimilarities[0]
+        rsa.rdm(layer, metric=metric).dissimilarities
         for layer in (features, Gram.from_features(features))
     ]
 
@@ -164,9 +164,9 @@ def test_chosen_stimuli_of_a_gram_matrix(metric: str) -> None:
     rows = [7, 2, 14, 3, 0]
     gram = Gram.from_features(features)
     expected = pdist(features[rows], metric)
-    close(rsa.rdm(gram.select(rows), metric=metric).dissimilarities[0], expected)
+    close(rsa.rdm(gram.select(rows), metric=metric).dissimilarities, expected)
     twice = gram.select([3, 7, 2, 14, 0, 9]).select([1, 2, 3, 0, 4])
-    close(rsa.rdm(twice, metric=metric).dissimilarities[0], expected)
+    close(rsa.rdm(twice, metric=metric).dissimilarities, expected)
 
 
 def test_layers_ids_and_names() -> None:
@@ -175,7 +175,7 @@ def test_layers_ids_and_names() -> None:
     rdms = rsa.rdm(Features.from_arrays(layers, ids=ids), metric="cosine")
     assert (rdms.names, rdms.ids, rdms.metric) == (("conv", "fc"), tuple(ids), "cosine")
     for name, layer in layers.items():
-        close(rdms[name].dissimilarities[0], pdist(layer, "cosine"))
+        close(rdms[name].dissimilarities, pdist(layer, "cosine"))
     assert rsa.rdm(layers, ids=ids).ids == tuple(ids)
     assert rsa.rdm(layers).ids is None
 
@@ -221,14 +221,14 @@ def test_nan_is_found_and_placed() -> None:
 def test_properties(n_stim: int, n_feat: int, seed: int, metric: str) -> None:
     features = patterns(n_stim, n_feat, seed)
     rdms = rsa.rdm(features, metric=metric)
-    square = rdms.square()[0]
+    square = rdms.square()
     np.testing.assert_array_equal(square, square.T)
     assert not np.diagonal(square).any()
     assert (square >= 0).all()
     order = np.random.default_rng(seed).permutation(n_feat)
     close(rsa.rdm(features[:, order], metric=metric).dissimilarities, rdms.dissimilarities)
     rows = np.random.default_rng(seed + 1).permutation(n_stim)
-    close(rsa.rdm(features[rows], metric=metric).square()[0], square[np.ix_(rows, rows)])
+    close(rsa.rdm(features[rows], metric=metric).square(), square[np.ix_(rows, rows)])
     doubled = rsa.rdm(features * 2, metric=metric).dissimilarities
     factor = {"euclidean": 2, "sqeuclidean": 4}.get(metric, 1)
     close(doubled, factor * rdms.dissimilarities)

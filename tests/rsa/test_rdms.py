@@ -49,12 +49,16 @@ def test_negative_dissimilarities_are_allowed() -> None:
 
 def test_selection_by_place_and_name() -> None:
     rdms = make()
+    for index, row in [(1, 1), (-1, 2), (np.int64(0), 0), ("s2", 2)]:
+        one = rdms[index]  # type: ignore[index]
+        assert isinstance(one, rsa.RDM)
+        np.testing.assert_array_equal(one.dissimilarities, rdms.dissimilarities[row])
+        assert (one.name, one.ids, one.metric) == (rdms.names[row], rdms.ids, "correlation")
     for index, rows in [
-        (1, [1]),
-        (-1, [2]),
-        ("s2", [2]),
         (slice(0, 2), [0, 1]),
         ([2, 0], [2, 0]),
+        (["s2", "s0"], [2, 0]),
+        ([1], [1]),
         (np.array([True, False, True]), [0, 2]),
     ]:
         chosen = rdms[index]  # type: ignore[index]
@@ -65,7 +69,9 @@ def test_selection_by_place_and_name() -> None:
         rdms["x"]
     with pytest.raises(IndexError):
         rdms[3]
-    assert [one.names[0] for one in (rdms[i] for i in range(3))] == ["s0", "s1", "s2"]
+    with pytest.raises(KeyError, match="no RDM 'y'"):
+        rdms[["s0", "y"]]
+    assert [one.name for one in rdms] == ["s0", "s1", "s2"]
 
 
 def test_selection_by_id_reorders_rows_and_columns() -> None:
@@ -97,8 +103,8 @@ def test_nothing_to_select_by() -> None:
 
 def test_mean() -> None:
     rdms = make()
-    np.testing.assert_allclose(rdms.mean().dissimilarities[0], rdms.dissimilarities.mean(0))
-    assert rdms.mean().names == ("mean",)
+    np.testing.assert_allclose(rdms.mean().dissimilarities, rdms.dissimilarities.mean(0))
+    assert rdms.mean().name == "mean"
     assert rdms.mean().ids == rdms.ids
 
 
@@ -166,3 +172,68 @@ def test_matrices_that_are_not_square_are_refused() -> None:
     wrong[0, 1] = np.nan
     with pytest.raises(ValueError, match="must be finite"):
         rsa.RDMs.from_square(wrong)
+
+
+def test_one_rdm() -> None:
+    one = make()["s1"]
+    np.testing.assert_array_equal(one.square(), make().square()[1])
+    assert (one.n_cond, one.n_pair) == (5, 10)
+    again = rsa.RDM.from_square(one.square(), ids=IDS, name="other")
+    np.testing.assert_array_equal(again.dissimilarities, one.dissimilarities)
+    assert (again.name, again.ids) == ("other", tuple(IDS))
+    assert one.rename("v").name == "v"
+    rows = [3, 1, 0]
+    chosen = one.select([IDS[row] for row in rows])
+    np.testing.assert_array_equal(chosen.square(), one.square()[np.ix_(rows, rows)])
+    assert repr(one) == "RDM(s1: 5 conditions, correlation)"
+    with pytest.raises(ValueError, match="1-D; got shape"):
+        rsa.RDM(np.ones((2, 10)))  # type: ignore[arg-type]
+
+
+def test_rdms_from_several() -> None:
+    rdms = make()
+    again = rsa.RDMs([rdms[2], rdms[0]])
+    assert (again.names, again.ids, again.metric) == (("s2", "s0"), rdms.ids, "correlation")
+    np.testing.assert_array_equal(again.dissimilarities, rdms.dissimilarities[[2, 0]])
+    with pytest.raises(ValueError, match="same ids in the same order"):
+        rsa.RDMs([rdms[0], rdms[1].select(IDS[::-1])])
+    with pytest.raises(TypeError, match="must be RDMs; got int"):
+        rsa.RDMs([rdms[0], 3])  # type: ignore[list-item]
+
+
+def test_concat_joins_by_id() -> None:
+    rdms = make()
+    turned = rdms[0].select(IDS[::-1]).rename("turned")
+    joined = rsa.RDMs.concat([rdms, turned])
+    assert joined.names == ("s0", "s1", "s2", "turned")
+    np.testing.assert_array_equal(joined["turned"].dissimilarities, rdms[0].dissimilarities)
+    fewer = rdms[1].select(["eel", "cat", "bee", "ant"]).rename("fewer")
+    with pytest.raises(ValueError, match="'dog' is not in all of them"):
+        rsa.RDMs.concat([rdms, fewer])
+    common = rsa.RDMs.concat([rdms, fewer], how="inner")
+    assert common.ids == ("ant", "bee", "cat", "eel")
+    np.testing.assert_array_equal(common["fewer"].dissimilarities, common["s1"].dissimilarities)
+
+
+def test_concat_of_what_does_not_fit() -> None:
+    rdms = make()
+    with pytest.raises(ValueError, match="unique; 's0'"):
+        rsa.RDMs.concat([rdms, rdms[0]])
+    with pytest.raises(ValueError, match="either all RDMs must have ids or none"):
+        rsa.RDMs.concat([rdms, rsa.RDM(np.ones(10))])
+    with pytest.raises(ValueError, match=r"as many conditions; got \[3, 5\]"):
+        rsa.RDMs.concat([rsa.RDM(np.ones(10)), rsa.RDM(np.ones(3), name="b")])
+    with pytest.raises(ValueError, match="at least one RDM"):
+        rsa.RDMs.concat([])
+    mixed = rsa.RDMs.concat([rdms, rsa.RDM(np.ones(10), ids=IDS, name="c", metric="cosine")])
+    assert mixed.metric is None
+
+
+def test_one_row_per_pair() -> None:
+    rdms = make(2)
+    frame = rdms.to_frame()
+    assert list(frame) == ["rdm", "first", "second", "dissimilarity"]
+    assert len(frame) == 20
+    row = frame[(frame["rdm"] == "s1") & (frame["first"] == "bee") & (frame["second"] == "eel")]
+    assert row["dissimilarity"].item() == rdms.square()[1, 1, 4]
+    assert rsa.RDM(np.ones(3)).to_frame()["second"].tolist() == [1, 2, 2]

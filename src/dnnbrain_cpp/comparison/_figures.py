@@ -182,7 +182,7 @@ def _rdm_matrices(comparison: Comparison) -> Iterator[Panel]:
     labels = comparison.layers.set_index(["network", "layer"])["label"]
     for roi, data in comparison.rdms.items():
         figure, ax = _figure(3.6, 3.1)
-        plot.rdm_matrix(data.mean().square()[0][np.ix_(order, order)], ax=ax)
+        plot.rdm_matrix(data.mean().square()[np.ix_(order, order)], ax=ax)
         _title(ax, f"{roi}, mean of {len(data)}" if len(data) > 1 else roi)
         yield Panel(
             name=f"rdm_{roi}",
@@ -194,7 +194,7 @@ def _rdm_matrices(comparison: Comparison) -> Iterator[Panel]:
     shown = dict.fromkeys(best[["network", "layer"]].itertuples(index=False, name=None))
     for network, layer in shown:
         figure, ax = _figure(3.6, 3.1)
-        model = comparison.model_rdms[network][layer].square()[0]
+        model = comparison.model_rdms[network][layer].square()
         plot.rdm_matrix(model[np.ix_(order, order)], ax=ax)
         _title(ax, f"{network}, {labels[network, layer]}")
         yield Panel(

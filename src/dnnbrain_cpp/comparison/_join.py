@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnbrain_cpp.io import Responses
-from dnnbrain_cpp.rsa import RDMs
+from dnnbrain_cpp.rsa import RDM, RDMs
 
 __all__ = ["BY_ID", "BY_ORDER", "join_rdms", "join_responses", "scorable"]
 
@@ -17,15 +17,17 @@ BY_ORDER = "order"
 
 
 def join_rdms(
-    rdms: RDMs | Mapping[str, RDMs] | None, ids: Sequence[str]
+    rdms: RDMs | RDM | Mapping[str, RDMs | RDM] | None, ids: Sequence[str]
 ) -> tuple[dict[str, RDMs], dict[str, str]]:
     """Return the RDMs of each region over `ids`, in that order, and how each was joined."""
     if rdms is None:
         return {}, {}
-    by_roi = {"brain": rdms} if isinstance(rdms, RDMs) else dict(rdms)
+    by_roi = {"brain": rdms} if isinstance(rdms, RDM | RDMs) else dict(rdms)
     joined: dict[str, RDMs] = {}
     joined_by: dict[str, str] = {}
     for roi, data in by_roi.items():
+        if isinstance(data, RDM):
+            data = RDMs([data])
         if not isinstance(data, RDMs):
             raise TypeError(
                 f"rdms must hold RDMs; that of {roi!r} is {type(data).__name__}. Read it with "

@@ -25,7 +25,7 @@ from dnnbrain_cpp.exceptions import (
 )
 from dnnbrain_cpp.io import Responses
 from dnnbrain_cpp.networks import Network
-from dnnbrain_cpp.rsa import METRICS, RDMs
+from dnnbrain_cpp.rsa import METRICS, RDM, RDMs
 from dnnbrain_cpp.rsa._methods import ALTERNATIVES, check_method
 from dnnbrain_cpp.stimuli import Stimuli
 
@@ -38,7 +38,7 @@ def compare_networks(
     *,
     layers: str | Sequence[str] | None = None,
     reduce: str | Mapping[str, str] = "mean",
-    rdms: RDMs | Mapping[str, RDMs] | None = None,
+    rdms: RDMs | RDM | Mapping[str, RDMs | RDM] | None = None,
     responses: Responses | None = None,
     metric: str = "correlation",
     method: str = "tau-b",

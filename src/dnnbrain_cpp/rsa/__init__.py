@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dnnbrain_cpp.rsa._ceiling import NoiseCeiling, noise_ceiling
 from dnnbrain_cpp.rsa._compare import RSAResult, compare
+from dnnbrain_cpp.rsa._dissimilarity import METRICS, rdm
 from dnnbrain_cpp.rsa._files import load_rdms
 from dnnbrain_cpp.rsa._methods import METHODS
-from dnnbrain_cpp.rsa._rdms import METRICS, RDMs, rdm
+from dnnbrain_cpp.rsa._rdms import RDM, RDMs
 
 __all__ = [
     "METHODS",
     "METRICS",
+    "RDM",
     "NoiseCeiling",
     "RDMs",
     "RSAResult",

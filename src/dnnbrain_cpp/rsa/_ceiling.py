@@ -10,9 +10,9 @@ from scipy.stats import rankdata
 
 from dnnbrain_cpp._native import core
 from dnnbrain_cpp._validate import check_choice
+from dnnbrain_cpp.rsa._coerce import RDMsLike, as_rdms
 from dnnbrain_cpp.rsa._comparable import check_comparable
 from dnnbrain_cpp.rsa._methods import ALTERNATIVES, METHODS, check_method
-from dnnbrain_cpp.rsa._rdms import RDMs
 
 __all__ = ["KINDS", "NoiseCeiling", "noise_ceiling"]
 
@@ -41,7 +41,7 @@ class NoiseCeiling:
         return f"NoiseCeiling({self.lower:.4f} to {self.upper:.4f}, {self.method}, {self.kind})"
 
 
-def noise_ceiling(rdms: RDMs, *, method: str = "tau-b", kind: str = "mean-rdm") -> NoiseCeiling:
+def noise_ceiling(rdms: RDMsLike, *, method: str = "tau-b", kind: str = "mean-rdm") -> NoiseCeiling:
     """Return the noise ceiling of subjects' RDMs.
 
     Upper bound: mean over subjects of the similarity with the pool of all; lower bound: with the
@@ -49,7 +49,7 @@ def noise_ceiling(rdms: RDMs, *, method: str = "tau-b", kind: str = "mean-rdm") 
 
     Parameters
     ----------
-    rdms : RDMs
+    rdms : RDMs or array_like
         One per subject, at least two.
     method : str
         Comparator, see `compare`.
@@ -70,6 +70,7 @@ def noise_ceiling(rdms: RDMs, *, method: str = "tau-b", kind: str = "mean-rdm") 
     """
     method = check_method(method)
     check_choice(kind, "kind", KINDS)
+    rdms = as_rdms(rdms, "rdms")
     check_comparable(rdms, "rdms", method)
     n_subject = len(rdms)
     if n_subject < 2:

@@ -9,11 +9,6 @@ __all__ = ["check_comparable"]
 
 def check_comparable(rdms: RDMs, name: str, method: str) -> None:
     """Raise unless `rdms` are RDMs for each of which `method` has a value."""
-    if not isinstance(rdms, RDMs):
-        raise TypeError(
-            f"{name} must be RDMs; got {type(rdms).__name__}. Make them with rsa.rdm, "
-            "rsa.load_rdms or rsa.RDMs."
-        )
     values = rdms.dissimilarities
     if method == "cosine":
         flat, what = ~values.any(1), "zero"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,11 +13,10 @@ from dnnbrain_cpp._progress import Progress, progress_callback
 from dnnbrain_cpp._random import RandomState, as_seed
 from dnnbrain_cpp._threads import resolve_n_threads
 from dnnbrain_cpp._validate import check_choice, check_integer
-from dnnbrain_cpp.exceptions import AlignmentWarning
 from dnnbrain_cpp.rsa._ceiling import NoiseCeiling, noise_ceiling
+from dnnbrain_cpp.rsa._coerce import RDMsLike, as_rdms, join
 from dnnbrain_cpp.rsa._comparable import check_comparable
 from dnnbrain_cpp.rsa._methods import ALTERNATIVES, METHODS, check_method
-from dnnbrain_cpp.rsa._rdms import RDMs
 
 __all__ = ["RSAResult", "compare"]
 
@@ -96,8 +94,8 @@ class RSAResult:
 
 
 def compare(
-    models: RDMs,
-    data: RDMs,
+    models: RDMsLike,
+    data: RDMsLike,
     *,
     method: str = "tau-b",
     n_perm: int = 0,
@@ -110,9 +108,9 @@ def compare(
 
     Parameters
     ----------
-    models : RDMs
-        One per model, such as a layer.
-    data : RDMs
+    models : RDMs, RDM, or array_like
+        One per model, such as a layer. Arrays may be square or condensed.
+    data : RDMs, RDM, or array_like
         One per subject, over the same conditions. Joined by id when both have ids, in any order;
         by order otherwise, with an `AlignmentWarning`.
     method : {"corr", "cosine", "spearman", "rho-a", "tau-a", "tau-b"}
@@ -147,9 +145,9 @@ def compare(
     method = check_method(method)
     check_choice(alternative, "alternative", tuple(ALTERNATIVES))
     n_perm = check_integer(n_perm, "n_perm", minimum=0)
+    models, data = join(as_rdms(models, "models"), as_rdms(data, "data"))
     check_comparable(models, "models", method)
     check_comparable(data, "data", method)
-    data = _align(models, data)
     seed = as_seed(random_state) if n_perm else None
     with progress_callback(progress, f"RSA, {n_perm} permutations") as report:
         scores, exceed, group_exceed = core.compare_rdms(
@@ -175,27 +173,3 @@ def compare(
         n_perm=n_perm,
         seed=seed,
     )
-
-
-def _align(models: RDMs, data: RDMs) -> RDMs:
-    if models.n_cond != data.n_cond:
-        raise ValueError(
-            f"models and data must have the same conditions; got {models.n_cond} and {data.n_cond}."
-        )
-    if models.ids is None or data.ids is None:
-        if models.ids is not None or data.ids is not None:
-            side = "the data" if data.ids is None else "the models"
-            warnings.warn(
-                f"{side} have no ids, so conditions were joined by their order. Give ids= to be "
-                "sure.",
-                AlignmentWarning,
-                stacklevel=3,
-            )
-        return data
-    if set(models.ids) != set(data.ids):
-        only = sorted(set(models.ids) ^ set(data.ids))
-        raise ValueError(
-            f"models and data must have the same condition ids; {len(only)} are on one side only, "
-            f"such as {only[0]!r}."
-        )
-    return data if models.ids == data.ids else data.select(models.ids)

@@ -1,36 +1,112 @@
-"""Representational dissimilarity matrices: several over the same conditions."""
+"""Representational dissimilarity matrices: one, or several over the same conditions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
 
 import numpy as np
-import torch
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from dnnbrain_cpp._native import as_tensor, core
-from dnnbrain_cpp._validate import (
-    as_array,
-    as_float_array,
-    check_choice,
-    check_finite,
-    check_ids,
-)
-from dnnbrain_cpp.features import Features, Gram
+from dnnbrain_cpp._validate import as_array, check_choice, check_finite, check_ids
 
-__all__ = ["METRICS", "RDMs", "rdm"]
-
-METRICS = {
-    "correlation": core.Dissimilarity.correlation,
-    "cosine": core.Dissimilarity.cosine,
-    "euclidean": core.Dissimilarity.euclidean,
-    "sqeuclidean": core.Dissimilarity.sqeuclidean,
-}
-"""Dissimilarities between two patterns; SciPy's names, and SciPy's values."""
+__all__ = ["RDM", "RDMs", "condition_count", "pair_index"]
 
 _SYMMETRY = 1e-6
+
+
+class RDM:
+    """One RDM: a dissimilarity for each pair of conditions.
+
+    Parameters
+    ----------
+    dissimilarities : array_like of shape (n_pair,)
+        Condensed: pairs (0, 1), (0, 2) to (n-2, n-1), as `scipy.spatial.distance.squareform`
+        orders them. Any real numbers; crossvalidated distances may be negative.
+    ids : sequence of str, optional
+        One per condition. Without them, joins go by order.
+    name : str
+        Of the layer, subject or region.
+    metric : str, optional
+        What the dissimilarities are.
+
+    Attributes
+    ----------
+    dissimilarities : ndarray of shape (n_pair,), float64
+    n_cond : int
+    ids : tuple of str or None
+    name : str
+    metric : str or None
+
+    Raises
+    ------
+    ValueError
+        For NaN, a length that is no number of pairs, fewer than 3 conditions, or a wrong number of
+        ids.
+    """
+
+    def __init__(
+        self,
+        dissimilarities: ArrayLike,
+        *,
+        ids: Sequence[str] | None = None,
+        name: str = "rdm",
+        metric: str | None = None,
+    ) -> None:
+        array = as_array(dissimilarities, "dissimilarities", dtype=np.float64, ndim=1)
+        self.n_cond = condition_count(len(array))
+        check_finite(array, "dissimilarities")
+        self.dissimilarities: NDArray[np.float64] = array
+        self.ids = None if ids is None else check_ids(ids, "ids", n=self.n_cond)
+        self.name = str(name)
+        self.metric = metric
+
+    @classmethod
+    def from_square(
+        cls,
+        square: ArrayLike,
+        *,
+        ids: Sequence[str] | None = None,
+        name: str = "rdm",
+        metric: str | None = None,
+    ) -> RDM:
+        """Return the RDM of a matrix of shape (n_cond, n_cond).
+
+        Raises
+        ------
+        ValueError
+            If the matrix is not symmetric or its diagonal is not zero.
+        """
+        array = as_array(square, "square", dtype=np.float64, ndim=2)
+        return cls(_condensed(array[None])[0], ids=ids, name=name, metric=metric)
+
+    @property
+    def n_pair(self) -> int:
+        """Number of pairs of conditions, n_cond (n_cond - 1) / 2."""
+        return len(self.dissimilarities)
+
+    def square(self) -> NDArray[np.float64]:
+        """Return the symmetric matrix with zero diagonal, shape (n_cond, n_cond)."""
+        square: NDArray[np.float64] = RDMs([self]).square()[0]
+        return square
+
+    def select(self, ids: Sequence[str]) -> RDM:
+        """Return the conditions named by `ids`, in that order."""
+        return RDMs([self]).select(ids)[0]
+
+    def rename(self, name: str) -> RDM:
+        """Return the same RDM under another name."""
+        return RDM(self.dissimilarities, ids=self.ids, name=name, metric=self.metric)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per pair: rdm, first, second, dissimilarity."""
+        return RDMs([self]).to_frame()
+
+    def __repr__(self) -> str:
+        metric = "" if self.metric is None else f", {self.metric}"
+        return f"RDM({self.name}: {self.n_cond} conditions{metric})"
 
 
 class RDMs:
@@ -38,15 +114,25 @@ class RDMs:
 
     Parameters
     ----------
-    dissimilarities : array_like of shape (n_rdm, n_pair)
+    dissimilarities : array_like of shape (n_rdm, n_pair) or (n_pair,), or sequence of RDM
         Condensed: pairs (0, 1), (0, 2) to (n-2, n-1), as `scipy.spatial.distance.squareform`
-        orders them. Any real numbers; crossvalidated distances may be negative.
+        orders them. Any real numbers; crossvalidated distances may be negative. From `RDM` objects,
+        which must have the same conditions in the same order (`concat` joins others), ids, names
+        and metric are taken too.
     ids : sequence of str, optional
         One per condition. Without them, joins go by order.
     names : sequence of str, optional
         One per RDM.
     metric : str, optional
         What the dissimilarities are.
+
+    Attributes
+    ----------
+    dissimilarities : ndarray of shape (n_rdm, n_pair), float64
+    n_cond : int
+    ids : tuple of str or None
+    names : tuple of str
+    metric : str or None
 
     Raises
     ------
@@ -57,15 +143,26 @@ class RDMs:
 
     def __init__(
         self,
-        dissimilarities: ArrayLike,
+        dissimilarities: ArrayLike | Sequence[RDM],
         *,
         ids: Sequence[str] | None = None,
         names: Sequence[str] | None = None,
         metric: str | None = None,
     ) -> None:
-        array = as_array(dissimilarities, "dissimilarities", dtype=np.float64, ndim=(1, 2))
+        if isinstance(dissimilarities, list | tuple) and any(
+            isinstance(one, RDM) for one in dissimilarities
+        ):
+            parts: list[RDM] = list(dissimilarities)
+            _check_same_conditions(parts)
+            values: Any = np.stack([one.dissimilarities for one in parts])
+            ids = parts[0].ids if ids is None else ids
+            names = [one.name for one in parts] if names is None else names
+            metric = _common_metric(parts) if metric is None else metric
+        else:
+            values = dissimilarities
+        array = as_array(values, "dissimilarities", dtype=np.float64, ndim=(1, 2))
         array = np.atleast_2d(array)
-        self.n_cond = _condition_count(array.shape[1])
+        self.n_cond = condition_count(array.shape[1])
         if len(array) == 0:
             raise ValueError("dissimilarities must hold at least one RDM; got none.")
         check_finite(array, "dissimilarities")
@@ -93,43 +190,109 @@ class RDMs:
         """
         array = as_array(square, "square", dtype=np.float64, ndim=(2, 3))
         array = array[None] if array.ndim == 2 else array
-        if array.shape[1] != array.shape[2]:
+        return cls(_condensed(array), ids=ids, names=names, metric=metric)
+
+    @classmethod
+    def concat(cls, parts: Sequence[RDM | RDMs], *, how: str = "same") -> RDMs:
+        """Return all RDMs of `parts`, their conditions joined by id.
+
+        Parameters
+        ----------
+        parts : sequence of RDM or RDMs
+            Names must be unique over all of them (see `rename`).
+        how : {"same", "inner"}
+            ``"same"``: all parts must have the same conditions, in any order. ``"inner"``:
+            conditions that some part lacks are left out. The order is that of the first part.
+            Parts without ids are joined by order and must have as many conditions.
+
+        Returns
+        -------
+        RDMs
+            Their metric is that of the parts if they agree, else None.
+
+        Raises
+        ------
+        ValueError
+            If the conditions do not fit together, or a name comes twice.
+        """
+        check_choice(how, "how", ("same", "inner"))
+        if not parts:
+            raise ValueError("parts must hold at least one RDM; got none.")
+        sets = [RDMs([part]) if isinstance(part, RDM) else part for part in parts]
+        with_ids = [part.ids for part in sets if part.ids is not None]
+        if len(with_ids) == len(sets):
+            kept = [i for i in with_ids[0] if all(i in other for other in with_ids[1:])]
+            if how == "same" and any(len(ids) != len(kept) for ids in with_ids):
+                odd = next(i for ids in with_ids for i in ids if i not in kept)
+                raise ValueError(
+                    f"all RDMs must have the same condition ids; {odd!r} is not in all of them. "
+                    "Use how='inner' to keep those that are."
+                )
+            sets = [part if list(part.ids or ()) == kept else part.select(kept) for part in sets]
+        elif with_ids:
             raise ValueError(
-                f"RDMs must be square; got matrices of {array.shape[1]} x {array.shape[2]}."
+                "either all RDMs must have ids or none; some have. Build the others with ids=."
             )
-        check_finite(array, "square")
-        allowed = _SYMMETRY * np.abs(array).max((1, 2), initial=0.0)  # to each RDM its own scale
-        asymmetry = np.abs(array - array.swapaxes(1, 2)).max((1, 2), initial=0.0)
-        if (asymmetry > allowed).any():
-            raise ValueError(
-                "RDMs must be symmetric; entries across the diagonal differ by up to "
-                f"{asymmetry.max():.3g}. Average the matrix with its transpose if that is meant."
-            )
-        diagonal = np.abs(np.diagonal(array, axis1=1, axis2=2)).max(1, initial=0.0)
-        if (diagonal > allowed).any():
-            raise ValueError(
-                f"RDMs must have a zero diagonal; got values up to {diagonal.max():.3g}. Are these "
-                "similarities? Use 1 - similarity."
-            )
-        rows, columns = np.triu_indices(array.shape[1], 1)
-        return cls(array[:, rows, columns], ids=ids, names=names, metric=metric)
+        _check_same_conditions(sets)
+        return cls(
+            np.concatenate([part.dissimilarities for part in sets]),
+            ids=sets[0].ids,
+            names=[name for part in sets for name in part.names],
+            metric=_common_metric(sets),
+        )
+
+    @property
+    def n_pair(self) -> int:
+        """Number of pairs of conditions, n_cond (n_cond - 1) / 2."""
+        return int(self.dissimilarities.shape[1])
 
     def __len__(self) -> int:
         return len(self.dissimilarities)
 
-    def __getitem__(self, index: int | str | slice | Sequence[int]) -> RDMs:
-        """Return the RDMs at a place, of a name, or at several places."""
+    def __iter__(self) -> Iterator[RDM]:
+        return (self[i] for i in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int | np.integer | str) -> RDM: ...
+    @overload
+    def __getitem__(
+        self, index: slice | list[int] | list[str] | NDArray[np.integer | np.bool_]
+    ) -> RDMs: ...
+    def __getitem__(
+        self,
+        index: int
+        | np.integer
+        | str
+        | slice
+        | list[int]
+        | list[str]
+        | NDArray[np.integer | np.bool_],
+    ) -> RDM | RDMs:
+        """Return the RDM at a place or of a name; RDMs for a slice, a mask, places or names."""
+        wanted: Any = index
         if isinstance(index, str):
-            if index not in self.names:
-                raise KeyError(f"no RDM {index!r}; there are {', '.join(self.names)}")
-            index = self.names.index(index)
-        places = np.atleast_1d(np.arange(len(self))[index])
+            wanted = self._place(index)
+        elif isinstance(index, list) and any(isinstance(name, str) for name in index):
+            wanted = [self._place(str(name)) for name in index]
+        places = np.arange(len(self))[wanted]
+        if np.ndim(places) == 0:
+            return RDM(
+                self.dissimilarities[places],
+                ids=self.ids,
+                name=self.names[int(places)],
+                metric=self.metric,
+            )
         return RDMs(
             self.dissimilarities[places],
             ids=self.ids,
             names=[self.names[i] for i in places],
             metric=self.metric,
         )
+
+    def _place(self, name: str) -> int:
+        if name not in self.names:
+            raise KeyError(f"no RDM {name!r}; there are {', '.join(self.names)}")
+        return self.names.index(name)
 
     def square(self) -> NDArray[np.float64]:
         """Return symmetric matrices with zero diagonal, shape (n_rdm, n_cond, n_cond)."""
@@ -151,14 +314,36 @@ class RDMs:
                 f"ids must be among the {self.n_cond} conditions; {missing[0]!r} "
                 f"({len(missing)} in all) is not."
             )
-        rows = [place[name] for name in wanted]
-        return RDMs.from_square(
-            self.square()[:, rows][:, :, rows], ids=wanted, names=self.names, metric=self.metric
+        rows = np.array([place[name] for name in wanted], dtype=np.intp)
+        first, second = np.triu_indices(len(rows), 1)
+        pairs = pair_index(rows[first], rows[second], self.n_cond)
+        return RDMs(
+            self.dissimilarities[:, pairs], ids=wanted, names=self.names, metric=self.metric
         )
 
-    def mean(self) -> RDMs:
-        """Return the mean over RDMs, as one RDM named ``mean``."""
-        return RDMs(self.dissimilarities.mean(0), ids=self.ids, names=["mean"], metric=self.metric)
+    def rename(self, names: Sequence[str]) -> RDMs:
+        """Return the same RDMs under other names."""
+        return RDMs(self.dissimilarities, ids=self.ids, names=names, metric=self.metric)
+
+    def mean(self) -> RDM:
+        """Return the mean over RDMs, named ``mean``."""
+        return RDM(self.dissimilarities.mean(0), ids=self.ids, name="mean", metric=self.metric)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per RDM and pair: rdm, first, second, dissimilarity.
+
+        Conditions without ids go by their place, from 0.
+        """
+        rows, columns = np.triu_indices(self.n_cond, 1)
+        labels = np.arange(self.n_cond) if self.ids is None else np.array(self.ids, dtype=object)
+        return pd.DataFrame(
+            {
+                "rdm": np.repeat(np.array(self.names, dtype=object), self.n_pair),
+                "first": np.tile(labels[rows], len(self)),
+                "second": np.tile(labels[columns], len(self)),
+                "dissimilarity": self.dissimilarities.ravel(),
+            }
+        )
 
     def __repr__(self) -> str:
         metric = "" if self.metric is None else f", {self.metric}"
@@ -166,7 +351,8 @@ class RDMs:
         return f"RDMs({len(self)} x {self.n_cond} conditions{metric}: {names})"
 
 
-def _condition_count(n_pair: int) -> int:
+def condition_count(n_pair: int) -> int:
+    """Return n for which a condensed RDM has `n_pair` = n (n - 1) / 2 values, at least 3."""
     n_cond = (1 + math.isqrt(1 + 8 * n_pair)) // 2
     if n_cond * (n_cond - 1) // 2 != n_pair:
         raise ValueError(
@@ -177,84 +363,53 @@ def _condition_count(n_pair: int) -> int:
     return n_cond
 
 
-def rdm(
-    features: Features | Mapping[str, ArrayLike] | ArrayLike | Gram,
-    *,
-    metric: str = "correlation",
-    ids: Sequence[str] | None = None,
-) -> RDMs:
-    """Return the dissimilarities between the patterns of all pairs of stimuli.
-
-    Parameters
-    ----------
-    features : Features, mapping of str to array, array_like of shape (n_stim, n_feat), or Gram
-        One RDM per layer.
-    metric : {"correlation", "cosine", "euclidean", "sqeuclidean"}
-        As in SciPy: 1 - Pearson r over features; 1 - cosine; the root of the summed squared
-        differences; the sum itself, not divided by the number of features.
-    ids : sequence of str, optional
-        Conditions' ids, for features that have none.
-
-    Returns
-    -------
-    RDMs
-        float64, names are those of the layers.
-
-    Raises
-    ------
-    ValueError
-        If a pattern has no direction: constant over features (correlation) or zero (cosine).
-
-    Notes
-    -----
-    From the n x n inner products, in fp64, in chunks of features: ``2 n_stim**2 n_feat`` FLOP.
-    Distances below 1e-7 of the patterns' norms (squares and 1 - r: 1e-14) are rounding and become
-    zero, so that equal patterns tie.
-    """
-    kind = METRICS[check_choice(metric, "metric", tuple(METRICS))]
-    layers: Mapping[str, Any]
-    if isinstance(features, Mapping):
-        layers = features
-        ids = features.ids if ids is None and isinstance(features, Features) else ids
-    else:
-        layers = {"features": features}
-    if not layers:
-        raise ValueError("features must hold at least one layer; got none.")
-    condensed = {
-        name: _condensed(layer, kind, f"layer {name!r}").numpy() for name, layer in layers.items()
-    }
-    lengths = {name: _condition_count(len(values)) for name, values in condensed.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"all layers must have the same n_stim; got {lengths}.")
-    if ids is not None:
-        ids = check_ids(ids, "ids", n=next(iter(lengths.values())))
-    for name, values in condensed.items():
-        _check_defined(values, name, metric, ids)
-    return RDMs(np.stack(list(condensed.values())), ids=ids, names=list(condensed), metric=metric)
+def pair_index(
+    first: NDArray[np.integer], second: NDArray[np.integer], n_cond: int
+) -> NDArray[np.intp]:
+    """Return the places of the pairs (first, second), which must differ, in a condensed RDM."""
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    index: NDArray[np.intp] = low * n_cond - low * (low + 1) // 2 + high - low - 1
+    return index
 
 
-def _condensed(layer: ArrayLike | Gram, kind: core.Dissimilarity, name: str) -> torch.Tensor:
-    if isinstance(layer, Gram):
-        return layer.dissimilarities(kind)
-    array = as_float_array(layer, name, ndim=2)
-    check_finite(array, name)
-    return core.dissimilarities(as_tensor(array), kind)
+def _condensed(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the upper triangles of matrices (n_rdm, n_cond, n_cond) that must be RDMs."""
+    if array.shape[1] != array.shape[2]:
+        raise ValueError(
+            f"RDMs must be square; got matrices of {array.shape[1]} x {array.shape[2]}."
+        )
+    check_finite(array, "square")
+    allowed = _SYMMETRY * np.abs(array).max((1, 2), initial=0.0)  # to each RDM its own scale
+    asymmetry = np.abs(array - array.swapaxes(1, 2)).max((1, 2), initial=0.0)
+    if (asymmetry > allowed).any():
+        raise ValueError(
+            "RDMs must be symmetric; entries across the diagonal differ by up to "
+            f"{asymmetry.max():.3g}. Average the matrix with its transpose if that is meant."
+        )
+    diagonal = np.abs(np.diagonal(array, axis1=1, axis2=2)).max(1, initial=0.0)
+    if (diagonal > allowed).any():
+        raise ValueError(
+            f"RDMs must have a zero diagonal; got values up to {diagonal.max():.3g}. Are these "
+            "similarities? Use 1 - similarity."
+        )
+    rows, columns = np.triu_indices(array.shape[1], 1)
+    upper: NDArray[np.float64] = array[:, rows, columns]
+    return upper
 
 
-def _check_defined(
-    condensed: NDArray[np.float64], layer: str, metric: str, ids: Sequence[str] | None
-) -> None:
-    undefined = np.isnan(condensed)
-    if not undefined.any():
-        return
-    n_cond = _condition_count(len(condensed))
-    rows, columns = np.triu_indices(n_cond, 1)
-    counts = np.bincount(rows[undefined], minlength=n_cond)
-    counts += np.bincount(columns[undefined], minlength=n_cond)
-    worst = int(counts.argmax())
-    stimulus = f"stimulus {worst}" if ids is None else f"stimulus {ids[worst]!r}"
-    what = "varies over features" if metric == "correlation" else "is not zero"
-    raise ValueError(
-        f"{metric} distance needs patterns of which each {what}; in layer {layer!r} that of "
-        f"{stimulus} does not. Leave the layer or the stimulus out, or use metric='euclidean'."
-    )
+def _check_same_conditions(parts: Sequence[RDM] | Sequence[RDMs]) -> None:
+    for part in parts:
+        if not isinstance(part, RDM | RDMs):
+            raise TypeError(f"all parts must be RDMs; got {type(part).__name__}.")
+    sizes = sorted({part.n_cond for part in parts})
+    if len(sizes) > 1:
+        raise ValueError(f"all RDMs must have as many conditions; got {sizes}.")
+    if len({part.ids for part in parts}) > 1:
+        raise ValueError(
+            "all RDMs must have the same ids in the same order. Use RDMs.concat, which joins by id."
+        )
+
+
+def _common_metric(parts: Sequence[RDM] | Sequence[RDMs]) -> str | None:
+    metrics = {part.metric for part in parts}
+    return metrics.pop() if len(metrics) == 1 else None
