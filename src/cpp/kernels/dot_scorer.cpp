@@ -2,9 +2,12 @@
 
 #include <cstddef>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "dnnbrain/kernels/pair_table.hpp"
+#include "dnnbrain/kernels/panel_products.hpp"
+#include "dnnbrain/kernels/short_products.hpp"
 
 namespace dnnbrain {
 
@@ -14,64 +17,158 @@ namespace {
 /// count.
 constexpr double kRounding = 1e-12;
 
-class DotScorer final : public PermutedScorer {
+/// Whole numbers that floats hold.
+constexpr Index kExactInFloat = Index{1} << 24;
+
+std::vector<DotForm> forms_of(const MatrixView& rdms, Comparator comparator) {
+  std::vector<DotForm> forms;
+  for (Index rdm = 0; rdm < rdms.rows(); ++rdm) {
+    forms.push_back(dot_form(row_of(rdms, rdm), comparator));
+  }
+  return forms;
+}
+
+std::vector<double> scales_of(const std::vector<DotForm>& forms) {
+  std::vector<double> scales;
+  for (const DotForm& form : forms) scales.push_back(form.scale);
+  return scales;
+}
+
+std::span<const std::int32_t> all_of(const OrderView& orders) {
+  return {orders.data(), static_cast<std::size_t>(orders.size())};
+}
+
+template <class Sum>
+struct DotRoom final : PermutedScorer::Room {
+  std::vector<Sum> sums;  // (n_order, n_subject)
+};
+
+/// Scores of one model from its sums of products.
+template <class Sum>
+void scale_sums(const std::vector<Sum>& sums,
+                double model_scale,
+                const std::vector<double>& subject_scales,
+                Eigen::Ref<Matrix> out) {  // (n_order, n_subject)
+  std::size_t at = 0;
+  for (Index order = 0; order < out.rows(); ++order) {
+    for (Index subject = 0; subject < out.cols(); ++subject, ++at) {
+      out(order, subject) = static_cast<double>(sums[at]) * model_scale *
+                            subject_scales[static_cast<std::size_t>(subject)];
+    }
+  }
+}
+
+/// Ranks of few conditions, in registers.
+class ShortScorer final : public PermutedScorer {
  public:
-  DotScorer(const MatrixView& models,
-            const MatrixView& subjects,
-            Index n_cond,
-            Comparator comparator)
-      : subjects_(subjects.rows(), subjects.cols()) {
-    for (Index model = 0; model < models.rows(); ++model) {
-      const std::vector<double> prepared = prepare_for_dot(row_of(models, model), comparator);
-      tables_.push_back(square_table(std::span<const double>(prepared), n_cond));
-    }
-    for (Index subject = 0; subject < subjects.rows(); ++subject) {
-      const std::vector<double> prepared = prepare_for_dot(row_of(subjects, subject), comparator);
-      subjects_.row(subject) =
-          Eigen::Map<const Eigen::RowVectorXd>(prepared.data(), subjects.cols());
-    }
+  ShortScorer(const std::vector<DotForm>& models,
+              const std::vector<DotForm>& subjects,
+              Index n_cond)
+      : products_(n_cond), model_scales_(scales_of(models)), subject_scales_(scales_of(subjects)) {
+    for (const DotForm& form : models) models_.push_back(products_.table(shortened(form)));
+    for (const DotForm& form : subjects) subjects_.push_back(products_.triangle(shortened(form)));
+    ns_per_model_ = static_cast<double>(pair_count(n_cond)) *
+                    (0.1 + 0.03 * static_cast<double>(subjects.size()));
   }
 
-  std::unique_ptr<Room> room() const override {
-    return std::make_unique<DotRoom>(subjects_.cols());
-  }
+  std::unique_ptr<Room> room() const override { return std::make_unique<DotRoom<std::int64_t>>(); }
 
   void score(const OrderView& orders,
              Index first_model,
              Index n_model,
              Room& room,
              Eigen::Ref<Matrix> out) const override {
-    Eigen::VectorXd& permuted = static_cast<DotRoom&>(room).permuted;
-    Eigen::VectorXd& scores = static_cast<DotRoom&>(room).scores;
-    for (Index row = 0; row < orders.rows(); ++row) {
-      const std::span order{orders.row(row).data(), static_cast<std::size_t>(orders.cols())};
-      for (Index model = 0; model < n_model; ++model) {
-        gather_pairs(
-            std::span<const double>(tables_[static_cast<std::size_t>(first_model + model)]),
-            order,
-            std::span<double>(permuted.data(), static_cast<std::size_t>(permuted.size())));
-        // Into a vector of its own: a product's bits would depend on where its result lies.
-        scores.noalias() = subjects_ * permuted;
-        out.row(row).segment(model * subjects_.rows(), subjects_.rows()) = scores;
-      }
+    const auto n_subject = static_cast<Index>(subjects_.size());
+    std::vector<std::int64_t>& sums = static_cast<DotRoom<std::int64_t>&>(room).sums;
+    sums.resize(static_cast<std::size_t>(orders.rows() * n_subject));
+    for (Index model = 0; model < n_model; ++model) {
+      const auto index = static_cast<std::size_t>(first_model + model);
+      products_.run(models_[index], subjects_, all_of(orders), sums);
+      scale_sums(sums,
+                 model_scales_[index],
+                 subject_scales_,
+                 out.middleCols(model * n_subject, n_subject));
+    }
+  }
+
+  double nanoseconds_per_model() const override { return ns_per_model_; }
+  double rounding() const override { return 0; }
+
+ private:
+  static std::vector<std::int16_t> shortened(const DotForm& form) {
+    return {form.values.begin(), form.values.end()};
+  }
+
+  ShortProducts products_;
+  std::vector<ShortRows> models_;
+  std::vector<ShortRows> subjects_;
+  std::vector<double> model_scales_;
+  std::vector<double> subject_scales_;
+  double ns_per_model_;
+};
+
+/// Value: of the models' tables, float where that is exact.
+template <class Value>
+class PanelScorer final : public PermutedScorer {
+ public:
+  PanelScorer(const std::vector<DotForm>& models,
+              const std::vector<DotForm>& subjects,
+              Index n_cond,
+              double rounding)
+      : n_cond_(n_cond),
+        products_(stacked(subjects)),
+        model_scales_(scales_of(models)),
+        subject_scales_(scales_of(subjects)),
+        rounding_(rounding) {
+    for (const DotForm& form : models) {
+      const std::vector<Value> values(form.values.begin(), form.values.end());
+      tables_.push_back(square_table(std::span<const Value>(values), n_cond));
+    }
+  }
+
+  std::unique_ptr<Room> room() const override { return std::make_unique<DotRoom<double>>(); }
+
+  void score(const OrderView& orders,
+             Index first_model,
+             Index n_model,
+             Room& room,
+             Eigen::Ref<Matrix> out) const override {
+    const Index n_subject = products_.n_b();
+    std::vector<double>& sums = static_cast<DotRoom<double>&>(room).sums;
+    sums.resize(static_cast<std::size_t>(orders.rows() * n_subject));
+    for (Index model = 0; model < n_model; ++model) {
+      const auto index = static_cast<std::size_t>(first_model + model);
+      products_.run(std::span<const Value>(tables_[index]), all_of(orders), n_cond_, sums);
+      scale_sums(sums,
+                 model_scales_[index],
+                 subject_scales_,
+                 out.middleCols(model * n_subject, n_subject));
     }
   }
 
   double nanoseconds_per_model() const override {
-    return static_cast<double>(subjects_.cols()) * (2.0 + static_cast<double>(subjects_.rows()));
+    return static_cast<double>(pair_count(n_cond_)) *
+           (0.4 + 0.1 * static_cast<double>(products_.n_b()));
   }
 
-  double rounding() const override { return kRounding; }
+  double rounding() const override { return rounding_; }
 
  private:
-  struct DotRoom final : Room {
-    explicit DotRoom(Index n_pair) : permuted(n_pair) {}
-    Eigen::VectorXd permuted;
-    Eigen::VectorXd scores;
-  };
+  static Matrix stacked(const std::vector<DotForm>& forms) {
+    Matrix rows(static_cast<Index>(forms.size()), static_cast<Index>(forms.front().values.size()));
+    for (std::size_t row = 0; row < forms.size(); ++row) {
+      rows.row(static_cast<Index>(row)) =
+          Eigen::Map<const Eigen::RowVectorXd>(forms[row].values.data(), rows.cols());
+    }
+    return rows;
+  }
 
-  std::vector<std::vector<double>> tables_;
-  Matrix subjects_;  // (n_subject, n_pair) prepared
+  Index n_cond_;
+  PanelProducts products_;
+  std::vector<std::vector<Value>> tables_;
+  std::vector<double> model_scales_;
+  std::vector<double> subject_scales_;
+  double rounding_;
 };
 
 }  // namespace
@@ -80,7 +177,18 @@ std::unique_ptr<PermutedScorer> make_dot_scorer(const MatrixView& models,
                                                 const MatrixView& subjects,
                                                 Index n_cond,
                                                 Comparator comparator) {
-  return std::make_unique<DotScorer>(models, subjects, n_cond, comparator);
+  const std::vector<DotForm> x = forms_of(models, comparator);
+  const std::vector<DotForm> y = forms_of(subjects, comparator);
+  const Index n_pair = models.cols();
+  const bool exact = has_exact_dots(n_pair, comparator);
+  if (exact && n_cond <= ShortProducts::kMostConditions && ShortProducts::available()) {
+    return std::make_unique<ShortScorer>(x, y, n_cond);
+  }
+  const bool ranks = comparator == Comparator::kSpearman || comparator == Comparator::kRhoA;
+  if (ranks && n_pair < kExactInFloat) {
+    return std::make_unique<PanelScorer<float>>(x, y, n_cond, exact ? 0 : kRounding);
+  }
+  return std::make_unique<PanelScorer<double>>(x, y, n_cond, exact ? 0 : kRounding);
 }
 
 }  // namespace dnnbrain

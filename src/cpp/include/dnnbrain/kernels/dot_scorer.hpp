@@ -2,7 +2,11 @@
 //
 //   score = sum_ij x[order[i], order[j]] y[i, j]
 //
-// Cost per permutation and model: O(m) for the gather and O(m) for each subject.
+// Which loop adds the products up is chosen by what the vectors are and what the machine has: ranks
+// of up to 160 conditions in registers (short_products.hpp, AVX-512), else rows in a panel
+// (panel_products.hpp). Ranks of up to 775 conditions are exact in both, so that their bits do not
+// depend on the machine.
+// Cost per permutation and model: O(m) to relabel, and O(m) for each subject.
 #pragma once
 
 #include <memory>
@@ -13,7 +17,7 @@
 
 namespace dnnbrain {
 
-/// corr, cosine, spearman, rho-a.
+/// All comparators but tau-a and tau-b.
 std::unique_ptr<PermutedScorer> make_dot_scorer(const MatrixView& models,    // (n_model, n_pair)
                                                 const MatrixView& subjects,  // (n_subject, n_pair)
                                                 Index n_cond,
