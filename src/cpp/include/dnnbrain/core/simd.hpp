@@ -1,0 +1,20 @@
+// Which instructions this machine has, for kernels that have a form of their own for them.
+//
+// A release is built for any machine: such a kernel is compiled by function attributes and chosen
+// at run time. All forms of a kernel give the same results.
+#pragma once
+
+namespace dnnbrain {
+
+/// In ascending order: a machine that runs one runs those before it.
+enum class Simd {
+  kPortable,
+  kAvx512,       // F: of 32-bit lanes
+  kAvx512Vbmi2,  // F, BW, VL, VBMI, VBMI2: of 8- and 16-bit lanes, compressed and permuted
+};
+
+/// The widest that this machine has and the environment variable DNNBRAIN_SIMD allows: `portable`,
+/// `avx512` or `avx512vbmi2`. Asked once per process.
+Simd widest_simd();
+
+}  // namespace dnnbrain

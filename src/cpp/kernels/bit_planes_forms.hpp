@@ -1,0 +1,49 @@
+// The forms of what bit_planes.hpp counts: sums of the positions of zeros, which differ from the
+// inversions by a number that depends on n alone.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace dnnbrain::bit_planes {
+
+/// Room behind each run of a level: whole registers are written, of which a part counts.
+inline constexpr std::size_t kGap = 64;
+
+/// Elements of a level.
+constexpr std::size_t level_size(std::size_t n) { return n + 2 * kGap; }
+
+/// Values below n whose bit is not set.
+constexpr std::size_t zeros_below(std::size_t n, unsigned bit) {
+  const std::size_t half = std::size_t{1} << bit;
+  return (n >> (bit + 1)) * half + std::min(n & (2 * half - 1), half);
+}
+
+/// A level: the zeros of all segments, then the ones of all.
+template <class T>
+struct Level {
+  const T* zeros;
+  std::size_t n_zero;
+  const T* ones;
+  std::size_t n_one;
+};
+
+// Each takes n values, n a multiple of 64, and room for two levels.
+
+std::uint64_t portable(const std::uint16_t* values, std::size_t n, std::uint16_t* levels);
+std::uint64_t portable(const std::uint32_t* values, std::size_t n, std::uint32_t* levels);
+
+#if defined(__x86_64__)
+std::uint64_t avx512(const std::uint32_t* values, std::size_t n, std::uint32_t* levels);
+std::uint64_t avx512vbmi2(const std::uint16_t* values, std::size_t n, std::uint16_t* levels);
+
+/// `segments`: the sizes of the segments of 16 bits, in the order in which levels place them.
+std::uint64_t avx512vbmi2(const std::uint32_t* values,
+                          std::size_t n,
+                          std::uint32_t* levels,
+                          std::span<const std::size_t> segments);
+#endif
+
+}  // namespace dnnbrain::bit_planes
