@@ -4,9 +4,9 @@
 #include <limits>
 #include <numeric>
 
-#include "bit_planes_forms.hpp"
 #include "dnnbrain/core/clones.hpp"
 #include "dnnbrain/core/error.hpp"
+#include "dnnbrain/kernels/bit_planes_forms.hpp"
 
 namespace dnnbrain {
 

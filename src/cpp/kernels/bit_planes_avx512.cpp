@@ -2,7 +2,7 @@
 // by lane, and the counts weighted with the lanes' numbers at the end; its own position counts once
 // for all of its zeros. Runs are multiples of 64 values, so that no register is part full and none
 // holds values of two segments before segments are shorter than a register.
-#include "bit_planes_forms.hpp"
+#include "dnnbrain/kernels/bit_planes_forms.hpp"
 
 #if defined(__x86_64__)
 
