@@ -143,6 +143,45 @@ def compare_rdms(
     NDArray[np.int64],  # (n_model, 1) likewise, for the mean over subjects
 ]: ...
 
+# Bootstraps of RDMs: rows of counts say how often a sample holds each condition or subject.
+
+class InnerProduct(Enum):
+    plain = 0
+    whitened = 1
+
+class PooledAs(Enum):
+    values = 0
+    ranks = 1
+
+def resampled_moments(
+    counts: torch.Tensor,  # (n_boot, n_cond) float64
+    models: torch.Tensor,  # (n_model, n_pair) float64
+    subjects: torch.Tensor,  # (n_subject, n_pair) float64
+    product: InnerProduct,
+    progress: _Progress,
+) -> tuple[
+    torch.Tensor,  # (n_boot, n_model, n_subject)
+    torch.Tensor,  # (n_boot, n_model) of models with themselves
+    torch.Tensor,  # (n_boot, n_subject, n_subject)
+]: ...
+def resampled_scores(
+    models: _F64Matrix,  # (n_model, n_pair)
+    subjects: _F64Matrix,  # (n_subject, n_pair)
+    counts: _F64Matrix,  # (n_boot, n_cond)
+    comparator: Comparator,  # one of ranks
+    n_threads: int,
+    progress: _Progress,
+) -> NDArray[np.float64]: ...  # (n_boot, n_model * n_subject)
+def resampled_ceilings(
+    subjects: _F64Matrix,  # (n_subject, n_pair)
+    counts: _F64Matrix,  # (n_boot, n_cond) or (1, n_cond)
+    subject_counts: _F64Matrix,  # (n_boot, n_subject)
+    comparator: Comparator,  # one of ranks
+    pooling: PooledAs,
+    n_threads: int,
+    progress: _Progress,
+) -> NDArray[np.float64]: ...  # (n_boot, 2), lower and upper
+
 # Permutation tests of held-out predictions.
 
 class Exchange(Enum):

@@ -5,6 +5,7 @@
 
 namespace dnnbrain::bindings {
 
+void bind_bootstrap(pybind11::module_& m);
 void bind_boundary(pybind11::module_& m);
 void bind_dissimilarity(pybind11::module_& m);
 void bind_fold_map(pybind11::module_& m);

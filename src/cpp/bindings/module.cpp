@@ -16,6 +16,7 @@ PYBIND11_MODULE(_core, m) {
   dnnbrain::bindings::bind_ridge(m);
   dnnbrain::bindings::bind_rsa(m);
   dnnbrain::bindings::bind_held_out(m);
+  dnnbrain::bindings::bind_bootstrap(m);
   dnnbrain::bindings::bind_simplex(m);
   dnnbrain::bindings::bind_sink(m);
   dnnbrain::bindings::bind_univariate(m);

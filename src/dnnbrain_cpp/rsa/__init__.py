@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dnnbrain_cpp.rsa._bootstrap import BootstrapResult, bootstrap
 from dnnbrain_cpp.rsa._ceiling import NoiseCeiling, noise_ceiling
 from dnnbrain_cpp.rsa._compare import RSAResult, compare
 from dnnbrain_cpp.rsa._dissimilarity import METRICS, rdm
@@ -13,9 +14,11 @@ __all__ = [
     "METHODS",
     "METRICS",
     "RDM",
+    "BootstrapResult",
     "NoiseCeiling",
     "RDMs",
     "RSAResult",
+    "bootstrap",
     "compare",
     "load_rdms",
     "noise_ceiling",
