@@ -17,10 +17,6 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-std::span<const double> row_of(const MatrixView& matrix, Index row) {
-  return {matrix.data() + row * matrix.outerStride(), static_cast<std::size_t>(matrix.cols())};
-}
-
 std::vector<SortedValues> sort_rows(const MatrixView& rdms, int n_threads) {
   std::vector<SortedValues> sorted(static_cast<std::size_t>(rdms.rows()),
                                    SortedValues(std::span<const double>()));

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dnnbrain_cpp.rsa._bootstrap import BootstrapResult, bootstrap
+from dnnbrain_cpp.rsa._bootstrap import BootstrapResult, Samples, bootstrap
 from dnnbrain_cpp.rsa._ceiling import NoiseCeiling, noise_ceiling
 from dnnbrain_cpp.rsa._compare import RSAResult, compare
 from dnnbrain_cpp.rsa._dissimilarity import METRICS, rdm
@@ -18,6 +18,7 @@ __all__ = [
     "NoiseCeiling",
     "RDMs",
     "RSAResult",
+    "Samples",
     "bootstrap",
     "compare",
     "load_rdms",

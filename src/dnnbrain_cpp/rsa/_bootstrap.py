@@ -386,7 +386,7 @@ def bootstrap(
         parts={factor: parts[factor] for factor in factors},
         ceiling=None
         if whole.ceilings is None or kind is None
-        else NoiseCeiling(*(float(bound) for bound in whole.ceilings[0]), method, kind),
+        else NoiseCeiling(float(whole.ceilings[0, 0]), float(whole.ceilings[0, 1]), method, kind),
         over=factors,
         n=n,
         models=models.names,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dnnbrain_cpp._native import as_tensor, core
@@ -181,8 +180,9 @@ class _ProductSampler:
         product: core.InnerProduct,
         report: ProgressCallback | None,
     ) -> tuple[Values, Values, Values]:
-        tensors: list[torch.Tensor] = [as_tensor(a) for a in (counts, models, subjects)]
-        cross, own, among = core.resampled_moments(*tensors, product, report)
+        cross, own, among = core.resampled_moments(
+            as_tensor(counts), as_tensor(models), as_tensor(subjects), product, report
+        )
         return cross.numpy(), own.numpy(), among.numpy()
 
 
