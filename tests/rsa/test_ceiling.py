@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from dnnbrain_cpp import rsa
+from oracle.resampling import sample_ceilings, similarity
 from oracle.rsa import SCORES
 from tolerances import TOLERANCES
 
@@ -135,9 +137,105 @@ def test_a_constant_subject_is_named(method: str, kind: str) -> None:
         rsa.noise_ceiling(rsa.RDMs(data, names=names), method=method, kind=kind)
 
 
+@pytest.mark.parametrize("method", ["corr_cov", "cosine_cov"])
+def test_whitened_pools(method: str) -> None:
+    """The pool adds RDMs of unit length after whitening; rsatoolbox scales by the plain length."""
+    data = subjects(seed=7)
+    everyone = np.ones(12)
+    for kind in ("mean-rdm", "optimal"):
+        ceiling = rsa.noise_ceiling(data, method=method, kind=kind)
+        expected = sample_ceilings(method, kind, data, everyone, np.ones(len(data)))
+        assert (ceiling.lower, ceiling.upper) == pytest.approx(
+            expected, abs=TOLERANCES["fp64_score"]
+        )
+    tries = data.mean(0) + np.random.default_rng(8).standard_normal((100, 66)) * 0.1
+    best = max(
+        np.mean([similarity(method, x, y, everyone) for y in data])
+        for x in [*tries, *data, data.mean(0)]
+    )
+    assert best < rsa.noise_ceiling(data, method=method, kind="optimal").upper
+    assert rsa.noise_ceiling(data, method="cka") == rsa.noise_ceiling(data, method="cosine_cov")
+
+
+@pytest.mark.parametrize("method", ["corr", "spearman", "tau-a", "cosine_cov"])
+def test_split_half_goes_through_all_partitions(method: str) -> None:
+    data = subjects(5, seed=9)
+    everyone = np.ones(12)
+    r = np.mean(
+        [
+            similarity(method, data[list(half)].mean(0), np.delete(data, half, 0).mean(0), everyone)
+            for half in itertools.combinations(range(5), 2)
+        ]
+    )
+    ceiling = rsa.noise_ceiling(data, method=method, kind="split-half")
+    assert ceiling.lower == pytest.approx(2 * r / (1 + r))
+    assert ceiling.upper == pytest.approx(np.sqrt(2 * r / (1 + r)))
+    even = rsa.noise_ceiling(data[:4], method=method, kind="split-half")
+    r = np.mean(
+        [
+            similarity(method, data[[0, s]].mean(0), data[[t, u]].mean(0), everyone)
+            for s, t, u in ((1, 2, 3), (2, 1, 3), (3, 1, 2))
+        ]
+    )
+    assert even.lower == pytest.approx(2 * r / (1 + r))
+
+
+def test_split_half_is_the_reliability_of_the_mean() -> None:
+    """Of 20 subjects who share half of their variance it is 20 / 21."""
+    rng = np.random.default_rng(10)
+    data = rng.standard_normal(4950) + rng.standard_normal((20, 4950))
+    first, second = (
+        rsa.noise_ceiling(data, method="corr", kind="split-half", n_split=20, random_state=seed)
+        for seed in (0, 1)
+    )
+    assert first.lower == pytest.approx(20 / 21, abs=0.005)
+    assert first.upper == pytest.approx(np.sqrt(20 / 21), abs=0.003)
+    assert first != second
+    again = rsa.noise_ceiling(data, method="corr", kind="split-half", n_split=20, random_state=0)
+    assert first == again
+
+
+def test_subjects_who_share_nothing_have_no_ceiling() -> None:
+    data = np.random.default_rng(11).standard_normal((2, 45))
+    assert np.corrcoef(data)[0, 1] < 0
+    assert rsa.noise_ceiling(data, method="corr", kind="split-half").upper == 0
+
+
+@pytest.mark.parametrize("method", ["corr", "tau-b"])
+@pytest.mark.parametrize("kind", ["mean-rdm", "optimal", "split-half"])
+def test_folds_of_conditions(method: str, kind: str) -> None:
+    data = rsa.RDMs(subjects(4, seed=12), ids=[f"c{i}" for i in range(12)])
+    folds = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2])
+    within = [
+        rsa.noise_ceiling(
+            data.select([f"c{i}" for i in np.flatnonzero(folds == fold)]), method=method, kind=kind
+        )
+        for fold in range(3)
+    ]
+    ceiling = rsa.noise_ceiling(data, method=method, kind=kind, folds=folds)
+    if kind == "split-half":  # similarities are averaged before the correction
+        r = np.mean([part.lower / (2 - part.lower) for part in within])
+        assert ceiling.lower == pytest.approx(2 * r / (1 + r))
+        return
+    assert ceiling.lower == pytest.approx(np.mean([part.lower for part in within]))
+    assert ceiling.upper == pytest.approx(np.mean([part.upper for part in within]))
+
+
+def test_folds_that_cannot_be() -> None:
+    data = subjects()
+    with pytest.raises(ValueError, match="folds must hold 12 labels; got 3"):
+        rsa.noise_ceiling(data, folds=[0, 1, 2])
+    with pytest.raises(ValueError, match="at least 3 conditions; fold 'b' has 2"):
+        rsa.noise_ceiling(data, folds=list("aaaaaaaaaabb"))
+    data[0, :3] = data[0, 11:13] = 1  # among the first three conditions
+    data[0, [0, 1, 11]] = 1
+    with pytest.raises(ValueError, match="corr is not defined for all subjects in each fold"):
+        rsa.noise_ceiling(data, method="corr", folds=[0, 0, 0, *[1] * 9])
+
+
 def test_wrong_choices() -> None:
     data = rsa.RDMs(subjects())
-    with pytest.raises(ValueError, match="'mean-rdm', 'optimal'; got 'best'"):
+    with pytest.raises(ValueError, match="'mean-rdm', 'optimal', 'split-half'; got 'best'"):
         rsa.noise_ceiling(data, kind="best")
     with pytest.raises(ValueError, match="got 'tau'"):
         rsa.noise_ceiling(data, method="tau")

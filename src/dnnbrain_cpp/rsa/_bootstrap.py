@@ -16,20 +16,20 @@ from dnnbrain_cpp._progress import Progress, ProgressCallback, progress_callback
 from dnnbrain_cpp._random import RandomState, as_seed
 from dnnbrain_cpp._threads import resolve_n_threads
 from dnnbrain_cpp._validate import check_choice, check_integer
-from dnnbrain_cpp.rsa._ceiling import KINDS, NoiseCeiling
+from dnnbrain_cpp.rsa._ceiling import POOLS, NoiseCeiling
 from dnnbrain_cpp.rsa._coerce import RDMsLike, as_rdms, join
-from dnnbrain_cpp.rsa._comparable import check_comparable
-from dnnbrain_cpp.rsa._methods import METHODS
-from dnnbrain_cpp.rsa._resample import PRODUCTS, Sampler, draw_counts, make_sampler
+from dnnbrain_cpp.rsa._resample import (
+    Sampler,
+    check_resampled,
+    check_resampled_method,
+    draw_counts,
+    make_sampler,
+)
 
 __all__ = ["BootstrapResult", "bootstrap"]
 
 FACTORS = ("conditions", "subjects")
 TESTS = ("t", "percentile")
-
-_METHODS = tuple(dict.fromkeys([*METHODS, *PRODUCTS]))
-_SYNONYMS = {"pearson": "corr", "kendalltau": "tau-b", "kendall": "tau-b"}
-_UNWHITENED = {"corr_cov": "corr", "cosine_cov": "cosine"}
 # Fewer conditions have no two pairs that could differ.
 _FEWEST_CONDITIONS = 3
 
@@ -341,15 +341,14 @@ def bootstrap(
     n_subject + n_subject**2 / 2)`` FLOP; Spearman's take O(n_pair) a sample, model and subject,
     Kendall's O(n_pair log n_pair), without a sort.
     """
-    method = check_choice(_SYNONYMS.get(method, method), "method", _METHODS)
+    method = check_resampled_method(method)
     factors = _check_factors(over)
     n_boot = check_integer(n_boot, "n_boot", minimum=2)
     if ceiling is not None:
-        check_choice(ceiling, "ceiling", KINDS)
-    comparable = _UNWHITENED.get(method, method)
+        check_choice(ceiling, "ceiling", POOLS)
     models, data = join(as_rdms(models, "models"), as_rdms(data, "data"))
-    check_comparable(models, "models", comparable)
-    check_comparable(data, "data", comparable)
+    check_resampled(models, "models", method)
+    check_resampled(data, "data", method)
     groups = {
         "conditions": _labels(condition_groups, "condition_groups", models.n_cond),
         "subjects": _labels(subject_groups, "subject_groups", len(data)),

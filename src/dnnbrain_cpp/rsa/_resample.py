@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp._progress import ProgressCallback
+from dnnbrain_cpp._validate import check_choice
+from dnnbrain_cpp.rsa._comparable import check_comparable
 from dnnbrain_cpp.rsa._methods import METHODS
+from dnnbrain_cpp.rsa._rdms import RDMs
 
-__all__ = ["Sampler", "draw_counts", "make_sampler"]
+__all__ = ["Sampler", "check_resampled", "check_resampled_method", "draw_counts", "make_sampler"]
 
 Counts = NDArray[np.float64]
 Values = NDArray[np.float64]
@@ -28,8 +31,23 @@ PRODUCTS = {
 }
 """Comparators that are cosines: their inner product, and whether the mean is removed."""
 
+RANKS = ("spearman", "rho-a", "tau-a", "tau-b")
+
+_SYNONYMS = {"pearson": "corr", "kendalltau": "tau-b", "kendall": "tau-b", "cka": "cosine_cov"}
+_UNWHITENED = {"corr_cov": "corr", "cosine_cov": "cosine"}
+
 # What is left of the square of a constant after its mean has been removed, relative to the square.
 _CONSTANT = 1e-13
+
+
+def check_resampled_method(method: str) -> str:
+    """Return the comparator's own name, if it is one that samples are compared by."""
+    return check_choice(_SYNONYMS.get(method, method), "method", (*PRODUCTS, *RANKS))
+
+
+def check_resampled(rdms: RDMs, name: str, method: str) -> None:
+    """Raise unless `method` has a value for each of `rdms`."""
+    check_comparable(rdms, name, _UNWHITENED.get(method, method))
 
 
 def draw_counts(
