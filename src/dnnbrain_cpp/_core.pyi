@@ -105,12 +105,44 @@ class GramAccumulator:
 def dissimilarities(
     features: torch.Tensor,  # (n_stim, n_feat)
     metric: Dissimilarity,
+    progress: _Progress = None,
 ) -> torch.Tensor: ...  # (n_pair,) float64
 @overload
 def dissimilarities(
     moments: GramMoments,
     metric: Dissimilarity,
 ) -> torch.Tensor: ...  # (n_pair,) float64
+def product_distances(
+    first: torch.Tensor,  # (n_cond, n_channel) float64
+    second: torch.Tensor | None,
+) -> torch.Tensor: ...  # (n_pair,) float64
+def crossvalidated_distances(
+    first: torch.Tensor,  # (n_run, n_cond, n_channel) float64
+    second: torch.Tensor | None,
+    present: torch.Tensor | None,  # (n_run, n_cond) bool
+    progress: _Progress,
+) -> torch.Tensor: ...  # (n_pair,) float64
+
+# Covariance of noise.
+
+class Shrinkage(Enum):
+    none = 0
+    diagonal = 1
+    ledoit_wolf = 2
+    shrunk_diagonal = 3
+
+def noise_covariance(
+    residuals: torch.Tensor,  # (n_sample, n_channel) float32 or float64
+    method: Shrinkage,
+    dof: float,
+) -> tuple[torch.Tensor, float]: ...  # (n_channel, n_channel) float64, shrinkage
+def precision_matrix(
+    covariance: torch.Tensor,  # (n_channel, n_channel) float64
+) -> torch.Tensor: ...
+def rows_times(
+    matrix: torch.Tensor,  # (n, m)
+    vectors: torch.Tensor,  # (b, m)
+) -> torch.Tensor: ...  # (n, b)
 
 # Comparison of RDMs.
 

@@ -183,7 +183,7 @@ def test_layers_ids_and_names() -> None:
 @pytest.mark.parametrize(
     ("features", "options", "error", "message"),
     [
-        (patterns(5, 4), {"metric": "euclid"}, ValueError, "'sqeuclidean'; got 'euclid'"),
+        (patterns(5, 4), {"metric": "euclid"}, ValueError, "'sqeuclidean'.*; got 'euclid'"),
         (patterns(5, 4), {"ids": ["a", "b"]}, ValueError, "ids must name 5 items; got 2"),
         ({"a": patterns(5, 4), "b": patterns(6, 4)}, {}, ValueError, "same n_stim; got"),
         ({}, {}, ValueError, "at least one layer"),

@@ -3,14 +3,20 @@
 #include <pybind11/native_enum.h>
 #include <torch/csrc/utils/pybind.h>
 
+#include <optional>
+
 #include "bindings.hpp"
 #include "dnnbrain/core/error.hpp"
+#include "dnnbrain/tensor/product_distance.hpp"
+#include "support/python_monitor.hpp"
 
 namespace py = pybind11;
 
 namespace dnnbrain::bindings {
 
 namespace {
+
+using OptionalTensor = std::optional<at::Tensor>;
 
 py::tuple get_state(const GramMoments& moments) {
   return py::make_tuple(moments.centred,
@@ -52,16 +58,43 @@ void bind_dissimilarity(py::module_& m) {
         py::arg("features"),
         py::arg("chunk_bytes") = Index{16} << 20,
         ReleaseGil());
-  m.def("dissimilarities",
-        py::overload_cast<const at::Tensor&, Dissimilarity>(&dissimilarities),
-        py::arg("features"),
-        py::arg("metric"),
-        ReleaseGil());
+  m.def(
+      "dissimilarities",
+      [](const at::Tensor& features, Dissimilarity metric, const py::object& progress) {
+        return run_monitored(
+            progress, [&](Monitor& monitor) { return dissimilarities(features, metric, monitor); });
+      },
+      py::arg("features"),
+      py::arg("metric"),
+      py::arg("progress") = py::none());
   m.def("dissimilarities",
         py::overload_cast<const GramMoments&, Dissimilarity>(&dissimilarities),
         py::arg("moments"),
         py::arg("metric"),
         ReleaseGil());
+  m.def(
+      "product_distances",
+      [](const at::Tensor& first, const OptionalTensor& second) {
+        const py::gil_scoped_release no_gil;
+        return product_distances(first, second.value_or(at::Tensor()));
+      },
+      py::arg("first"),
+      py::arg("second"));
+  m.def(
+      "crossvalidated_distances",
+      [](const at::Tensor& first,
+         const OptionalTensor& second,
+         const OptionalTensor& present,
+         const py::object& progress) {
+        return run_monitored(progress, [&](Monitor& monitor) {
+          return crossvalidated_distances(
+              first, second.value_or(at::Tensor()), present.value_or(at::Tensor()), monitor);
+        });
+      },
+      py::arg("first"),
+      py::arg("second"),
+      py::arg("present"),
+      py::arg("progress"));
 }
 
 }  // namespace dnnbrain::bindings

@@ -11,6 +11,7 @@ void bind_dissimilarity(pybind11::module_& m);
 void bind_fold_map(pybind11::module_& m);
 void bind_frac_ridge(pybind11::module_& m);
 void bind_held_out(pybind11::module_& m);
+void bind_noise(pybind11::module_& m);
 void bind_pca(pybind11::module_& m);
 void bind_pcr(pybind11::module_& m);
 void bind_pls(pybind11::module_& m);

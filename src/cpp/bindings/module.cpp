@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, m) {
   dnnbrain::bindings::bind_dissimilarity(m);
   dnnbrain::bindings::bind_fold_map(m);
   dnnbrain::bindings::bind_frac_ridge(m);
+  dnnbrain::bindings::bind_noise(m);
   dnnbrain::bindings::bind_pca(m);
   dnnbrain::bindings::bind_pcr(m);
   dnnbrain::bindings::bind_pls(m);

@@ -2,9 +2,9 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/abs.h>
-#include <ATen/ops/amax.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/full_like.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/sum.h>
@@ -12,20 +12,34 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "dnnbrain/core/error.hpp"
+#include "dnnbrain/tensor/symmetric.hpp"
+#include "dnnbrain/tensor/tasks.hpp"
 
 namespace dnnbrain {
 
 namespace {
 
+constexpr double kMaxNorm = std::numeric_limits<double>::infinity();
+
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-at::Tensor upper_triangle(const at::Tensor& square) {
-  const Index n = square.size(0);
-  const at::Tensor pairs = at::triu_indices(n, n, 1, square.options().dtype(at::kLong));
-  return square.index({pairs[0], pairs[1]});
+/// Bytes of the features that are multiplied at a time, in fp64.
+constexpr Index kChunkBytes = Index{64} << 20;
+
+/// Multiplications between two looks for Ctrl-C, some 0.1 s of them.
+constexpr Index kChunkProducts = Index{5'000'000'000};
+
+/// Rows that are centred together.
+constexpr Index kRowBlock = 16;
+
+Index chunk_width(Index n_stim, Index n_feat) {
+  const Index width =
+      std::min(kChunkBytes / (8 * n_stim), std::max<Index>(64, kChunkProducts / (n_stim * n_stim)));
+  return std::clamp<Index>(width, 1, n_feat);
 }
 
 /// What sums of products may be wrong by, relative to the products. Two equal patterns come out
@@ -49,24 +63,53 @@ at::Tensor distance_from_centred(const at::Tensor& gram, Dissimilarity metric) {
   return metric == Dissimilarity::kSqEuclidean ? squared : squared.sqrt();
 }
 
-/// Gram matrix of rows from which `shift` (n_stim, 1) has been taken, in chunks of features.
-at::Tensor row_gram(const at::Tensor& features, const at::Tensor& shift) {
+/// Gram matrix of rows from which `shift` (n_stim, 1), if defined, has been taken.
+at::Tensor row_gram(const at::Tensor& features, const at::Tensor& shift, Monitor& monitor) {
   const Index n_stim = features.size(0);
   const Index n_feat = features.size(1);
-  constexpr Index kChunkBytes = Index{64} << 20;
-  const Index step = std::max<Index>(1, kChunkBytes / (8 * n_stim));
-  at::Tensor gram = at::zeros({n_stim, n_stim}, features.options().dtype(at::kDouble));
+  const at::TensorOptions options = features.options().dtype(at::kDouble);
+  const at::Tensor gram = at::zeros({n_stim, n_stim}, options);
+  const Index step = chunk_width(n_stim, n_feat);
+  const at::Tensor buffer = at::empty({n_stim, step}, options);
+  monitor.start(n_feat);
   for (Index first = 0; first < n_feat; first += step) {
-    const at::Tensor chunk =
-        features.narrow(1, first, std::min(step, n_feat - first)).to(at::kDouble) - shift;
-    gram.addmm_(chunk, chunk.t());
+    const Index width = std::min(step, n_feat - first);
+    const at::Tensor chunk = buffer.narrow(1, 0, width);
+    for_each_task((n_stim + kRowBlock - 1) / kRowBlock, features.is_cpu(), [&](Index block) {
+      const Index row = block * kRowBlock;
+      const Index n_row = std::min(kRowBlock, n_stim - row);
+      const at::Tensor rows = chunk.narrow(0, row, n_row);
+      rows.copy_(features.narrow(0, row, n_row).narrow(1, first, width));
+      if (shift.defined()) rows.sub_(shift.narrow(0, row, n_row));
+    });
+    add_symmetric_product(gram, chunk);
+    monitor.step(width);
   }
   return gram;
 }
 
+GramMoments monitored_moments(const at::Tensor& features, Monitor& monitor) {
+  const Index n_feat = features.size(1);
+  const Index step = chunk_width(features.size(0), n_feat);
+  GramAccumulator accumulator(features.size(0));
+  monitor.start(n_feat);
+  for (Index first = 0; first < n_feat; first += step) {
+    const Index width = std::min(step, n_feat - first);
+    accumulator.add(features.narrow(1, first, width));
+    monitor.step(width);
+  }
+  return accumulator.moments();
+}
+
 }  // namespace
 
-at::Tensor dissimilarities(const at::Tensor& features, Dissimilarity metric) {
+at::Tensor upper_triangle(const at::Tensor& square) {
+  const Index n = square.size(0);
+  const at::Tensor pairs = at::triu_indices(n, n, 1, square.options().dtype(at::kLong));
+  return square.index({pairs[0], pairs[1]});
+}
+
+at::Tensor dissimilarities(const at::Tensor& features, Dissimilarity metric, Monitor& monitor) {
   const at::NoGradGuard no_grad;
   DNNBRAIN_REQUIRE(features.dim() == 2 && features.size(0) >= 2 && features.size(1) >= 1,
                    "features must have shape (n_stim, n_feat) with at least two stimuli and one "
@@ -80,17 +123,16 @@ at::Tensor dissimilarities(const at::Tensor& features, Dissimilarity metric) {
                    features.dtype().name(),
                    ".");
   if (metric == Dissimilarity::kEuclidean || metric == Dissimilarity::kSqEuclidean) {
-    return distance_from_centred(gram_moments(features).centred, metric);
+    return distance_from_centred(monitored_moments(features, monitor).centred, metric);
   }
   if (metric == Dissimilarity::kCosine) {
-    const at::Tensor none = at::zeros({1, 1}, features.options().dtype(at::kDouble));
-    const at::Tensor gram = row_gram(features, none);
+    const at::Tensor gram = row_gram(features, at::Tensor(), monitor);
     return one_minus_cosine(gram, gram.diagonal() > 0);
   }
   const at::Tensor mean = features.mean(1, /*keepdim=*/true, at::kDouble);
-  const at::Tensor gram = row_gram(features, mean);
+  const at::Tensor gram = row_gram(features, mean, monitor);
   // A constant row leaves the rounding of its mean; that is not variance.
-  const at::Tensor rounding = 1e-14 * features.abs().amax(1).to(at::kDouble);
+  const at::Tensor rounding = 1e-14 * at::linalg_vector_norm(features, kMaxNorm, 1).to(at::kDouble);
   const double n_feat = static_cast<double>(features.size(1));
   return one_minus_cosine(gram, gram.diagonal() > n_feat * rounding * rounding);
 }

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dnnbrain_cpp.rsa._bootstrap import BootstrapResult, Samples, bootstrap
 from dnnbrain_cpp.rsa._ceiling import NoiseCeiling, noise_ceiling
 from dnnbrain_cpp.rsa._compare import RSAResult, compare
+from dnnbrain_cpp.rsa._conditions import average_conditions
 from dnnbrain_cpp.rsa._dissimilarity import METRICS, rdm
 from dnnbrain_cpp.rsa._files import load_rdms
 from dnnbrain_cpp.rsa._methods import METHODS
+from dnnbrain_cpp.rsa._noise import noise_precision
 from dnnbrain_cpp.rsa._rdms import RDM, RDMs
 
 __all__ = [
@@ -19,9 +21,11 @@ __all__ = [
     "RDMs",
     "RSAResult",
     "Samples",
+    "average_conditions",
     "bootstrap",
     "compare",
     "load_rdms",
     "noise_ceiling",
+    "noise_precision",
     "rdm",
 ]

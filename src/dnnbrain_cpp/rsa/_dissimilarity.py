@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
@@ -10,8 +11,17 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from dnnbrain_cpp._native import as_tensor, core
-from dnnbrain_cpp._validate import as_float_array, check_choice, check_finite, check_ids
+from dnnbrain_cpp._validate import as_float_array, check_choice, check_ids
 from dnnbrain_cpp.features import Features, Gram
+from dnnbrain_cpp.io import Responses
+from dnnbrain_cpp.rsa._conditions import (
+    Labels,
+    RunMeans,
+    average_conditions,
+    check_patterns,
+    run_means,
+)
+from dnnbrain_cpp.rsa._noise import NOISE_METHODS, noise_precision, repeat_residuals, whiten
 from dnnbrain_cpp.rsa._rdms import RDM, RDMs, condition_count
 
 __all__ = ["METRICS", "rdm"]
@@ -22,86 +32,327 @@ METRICS = {
     "euclidean": core.Dissimilarity.euclidean,
     "sqeuclidean": core.Dissimilarity.sqeuclidean,
 }
-"""Dissimilarities between two patterns; SciPy's names, and SciPy's values."""
+"""Dissimilarities that inner products decide; SciPy's names, and SciPy's values."""
+
+_WHITENED = ("mahalanobis", "crossnobis")
+_CROSSVALIDATED = ("crossnobis", "poisson_cv")
+_ALL_METRICS = (*METRICS, *_WHITENED, "poisson", "poisson_cv")
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What `rdm` was asked for, without the patterns."""
+
+    metric: str
+    conditions: Labels | None
+    runs: Labels | None
+    precision: ArrayLike | None
+    noise: str | None
+    residuals: ArrayLike | None
+    prior_rate: float
+    prior_weight: float
+
+    def __post_init__(self) -> None:
+        check_choice(self.metric, "metric", _ALL_METRICS)
+        if self.noise is not None:
+            check_choice(self.noise, "noise", tuple(NOISE_METHODS))
+        given = {"precision": self.precision, "noise": self.noise, "residuals": self.residuals}
+        unused = [name for name, value in given.items() if value is not None]
+        if unused and self.metric not in _WHITENED:
+            raise ValueError(
+                f"{unused[0]} is for the metrics {' and '.join(_WHITENED)}; got metric="
+                f"{self.metric!r}."
+            )
+        if self.precision is not None and len(unused) > 1:
+            raise ValueError(
+                f"give precision=, or what to estimate it from; got precision and {unused[1]}."
+            )
+        if self.metric == "mahalanobis" and not unused:
+            raise ValueError(
+                "mahalanobis needs precision=, residuals=, or noise= with repeated conditions. "
+                "Without any, it is the squared Euclidean distance."
+            )
+        crossvalidated = self.metric in _CROSSVALIDATED
+        if self.runs is not None and not (crossvalidated or self.metric == "mahalanobis"):
+            raise ValueError(
+                f"runs are for the crossvalidated metrics {' and '.join(_CROSSVALIDATED)}; got "
+                f"metric={self.metric!r}."
+            )
+        if self.runs is not None and self.conditions is None:
+            raise ValueError("observations of several runs need conditions=, one per observation.")
+        if not self.prior_rate > 0 or self.prior_weight < 0:
+            raise ValueError(
+                "prior_rate must be positive and prior_weight not negative; got "
+                f"{self.prior_rate:g} and {self.prior_weight:g}."
+            )
 
 
 @overload
 def rdm(
     features: Features | Mapping[str, ArrayLike],
     *,
-    metric: str = "correlation",
-    ids: Sequence[str] | None = None,
+    metric: str = ...,
+    ids: Sequence[str] | None = ...,
+    conditions: Labels | None = ...,
+    runs: Labels | None = ...,
+    precision: ArrayLike | None = ...,
+    noise: str | None = ...,
+    residuals: ArrayLike | None = ...,
+    prior_rate: float = ...,
+    prior_weight: float = ...,
+    name: str | None = ...,
 ) -> RDMs: ...
+@overload
+def rdm(
+    features: Responses,
+    *,
+    metric: str = ...,
+    ids: Sequence[str] | None = ...,
+    conditions: Labels | None = ...,
+    runs: Labels | None = ...,
+    precision: ArrayLike | None = ...,
+    noise: str | None = ...,
+    residuals: ArrayLike | None = ...,
+    prior_rate: float = ...,
+    prior_weight: float = ...,
+    name: str | None = ...,
+) -> RDM | RDMs: ...
 @overload
 def rdm(
     features: ArrayLike | Gram,
     *,
-    metric: str = "correlation",
-    ids: Sequence[str] | None = None,
+    metric: str = ...,
+    ids: Sequence[str] | None = ...,
+    conditions: Labels | None = ...,
+    runs: Labels | None = ...,
+    precision: ArrayLike | None = ...,
+    noise: str | None = ...,
+    residuals: ArrayLike | None = ...,
+    prior_rate: float = ...,
+    prior_weight: float = ...,
+    name: str | None = ...,
 ) -> RDM: ...
 def rdm(
-    features: Features | Mapping[str, ArrayLike] | ArrayLike | Gram,
+    features: Features | Mapping[str, ArrayLike] | Responses | ArrayLike | Gram,
     *,
     metric: str = "correlation",
     ids: Sequence[str] | None = None,
+    conditions: Labels | None = None,
+    runs: Labels | None = None,
+    precision: ArrayLike | None = None,
+    noise: str | None = None,
+    residuals: ArrayLike | None = None,
+    prior_rate: float = 1.0,
+    prior_weight: float = 0.1,
+    name: str | None = None,
 ) -> RDM | RDMs:
-    """Return the dissimilarities between the patterns of all pairs of stimuli.
+    """Return the dissimilarities between the patterns of all pairs of conditions.
 
     Parameters
     ----------
-    features : Features, mapping of str to array, array_like of shape (n_stim, n_feat), or Gram
-        An array or Gram gives one `RDM`, a mapping `RDMs`, one per layer.
-    metric : {"correlation", "cosine", "euclidean", "sqeuclidean"}
-        As in SciPy: 1 - Pearson r over features; 1 - cosine; the root of the summed squared
-        differences; the sum itself, not divided by the number of features.
+    features : array_like of shape (n_obs, n_channel), Gram, mapping of these, Features, Responses
+        An array or Gram gives one `RDM`; a mapping, such as Features, gives `RDMs`, one per layer;
+        Responses of several regions `RDMs`, one per region. Crossvalidated metrics take arrays of
+        shape (n_run, n_cond, n_channel) too.
+    metric : str
+        With ``d = b_i - b_j``, the difference of two patterns over p channels:
+
+        - ``"correlation"``, ``"cosine"``: 1 - Pearson r, 1 - cosine, as in SciPy;
+        - ``"euclidean"``, ``"sqeuclidean"``: ``sqrt(d'd)`` and ``d'd``, as in SciPy, not divided by
+          the number of channels;
+        - ``"mahalanobis"``: ``d'W d / p`` with W the precision of noise;
+        - ``"crossnobis"``: mean over ordered pairs of different runs r, s of
+          ``d_r'W d_s / p``; its mean is zero where patterns do not differ, so it may be negative;
+        - ``"poisson"``: ``sum (l_i - l_j)(log l_i - log l_j) / p``, the symmetrised
+          Kullback-Leibler divergence of the rates
+          ``l = (b + prior_rate prior_weight) / (1 + prior_weight)``;
+        - ``"poisson_cv"``: the same with the rates of one run and the logarithms of another,
+          averaged over all ordered pairs.
     ids : sequence of str, optional
         Conditions' ids, for features that have none.
+    conditions : sequence of length n_obs, optional
+        The condition or category of each observation. Those of a condition are averaged first
+        (within runs, if there are), however many they are; ids are the labels in ascending order.
+    runs : sequence of length n_obs, optional
+        The independent run of each observation, for crossvalidated metrics. Runs may lack
+        conditions: each pair is averaged over the runs that have both.
+    precision : array_like of shape ([n_run,] n_channel, n_channel), optional
+        Inverse of the noise's covariance; with one per run, each is whitened by its own.
+    noise : {"ledoit-wolf", "shrunk-diagonal", "diagonal", "full"}, optional
+        How the precision is estimated, see `noise_precision`; from `residuals`, else from what
+        repeats of the same condition differ by. ``"ledoit-wolf"`` if `residuals` are given. Without
+        precision and noise, crossnobis takes the identity.
+    residuals : array_like of shape ([n_run,] n_sample, n_channel), optional
+        Of the model that gave the patterns.
+    prior_rate, prior_weight : float
+        For Poisson metrics: keep rates off zero.
+    name : str, optional
+        Of a single RDM.
 
     Returns
     -------
     RDM or RDMs
-        float64; names are those of the layers.
+        float64; names are those of the layers or regions.
 
     Raises
     ------
     ValueError
-        If a pattern has no direction: constant over features (correlation) or zero (cosine).
+        If a pattern has no direction: constant over channels (correlation) or zero (cosine); if
+        patterns are not finite, with the channels named; if an argument does not go with the
+        metric.
 
     Notes
     -----
-    From the n x n inner products, in fp64, in chunks of features: ``2 n_stim**2 n_feat`` FLOP.
-    Distances below 1e-7 of the patterns' norms (squares and 1 - r: 1e-14) are rounding and become
-    zero, so that equal patterns tie.
+    From n x n inner products, in fp64, in chunks of channels: ``n_cond**2 n_channel`` FLOP, for
+    crossnobis ``(1 + n_run)`` times that, and ``2 n_cond n_channel**2`` per run for whitening.
+    Uncrossvalidated distances below 1e-7 of the patterns' norms (squares and 1 - r: 1e-14) are
+    rounding and become zero, so that equal patterns tie.
+
+    References
+    ----------
+    Walther et al. 2016, NeuroImage (crossnobis); Schuett et al. 2023, eLife (Poisson).
     """
-    kind = METRICS[check_choice(metric, "metric", tuple(METRICS))]
+    options = _Options(
+        metric, conditions, runs, precision, noise, residuals, prior_rate, prior_weight
+    )
+    single = not isinstance(features, Mapping)
     layers: Mapping[str, Any]
     if isinstance(features, Mapping):
         layers = features
-        ids = features.ids if ids is None and isinstance(features, Features) else ids
+        own_ids = features.ids if isinstance(features, Features) else None
+    elif isinstance(features, Responses):
+        layers, own_ids = _regions(features, name), features.ids
+        single = len(layers) == 1
     else:
-        layers = {"features": features}
+        layers, own_ids = {name or "features": features}, None
     if not layers:
         raise ValueError("features must hold at least one layer; got none.")
-    condensed = {
-        name: _condensed(layer, kind, f"layer {name!r}").numpy() for name, layer in layers.items()
-    }
+    if ids is not None and conditions is not None:
+        raise ValueError("give ids= or conditions=, whose labels are the ids; got both.")
+    ids = own_ids if ids is None else ids
+    condensed: dict[str, NDArray[np.float64]] = {}
+    for layer_name, layer in layers.items():
+        values, labels = _condensed(layer, options, f"layer {layer_name!r}")
+        condensed[layer_name] = values.numpy()
+        ids = ids if labels is None else labels
     lengths = {name: condition_count(len(values)) for name, values in condensed.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"all layers must have the same n_stim; got {lengths}.")
     if ids is not None:
         ids = check_ids(ids, "ids", n=next(iter(lengths.values())))
-    for name, values in condensed.items():
-        _check_defined(values, name, metric, ids)
+    for layer_name, distances in condensed.items():
+        _check_defined(distances, layer_name, metric, ids)
     rdms = RDMs(np.stack(list(condensed.values())), ids=ids, names=list(condensed), metric=metric)
-    return rdms if isinstance(features, Mapping) else rdms[0]
+    return rdms[0] if single else rdms
 
 
-def _condensed(layer: ArrayLike | Gram, kind: core.Dissimilarity, name: str) -> torch.Tensor:
+def _regions(responses: Responses, name: str | None) -> dict[str, NDArray[Any]]:
+    """Return the patterns of each region, or all under one name."""
+    regions = responses.roi_names
+    if len(regions) < 2:
+        return {name or (regions[0] if regions else "responses"): responses.data}
+    of_voxel = np.array(responses.rois)
+    return {region: responses.data[:, of_voxel == region] for region in regions}
+
+
+def _condensed(
+    layer: ArrayLike | Gram, options: _Options, name: str
+) -> tuple[torch.Tensor, tuple[str, ...] | None]:
+    """Return condensed dissimilarities, and ids where labels of conditions give them."""
     if isinstance(layer, Gram):
-        return layer.dissimilarities(kind)
-    array = as_float_array(layer, name, ndim=2)
-    check_finite(array, name)
-    return core.dissimilarities(as_tensor(array), kind)
+        if options.metric not in METRICS or options.conditions is not None:
+            raise ValueError(
+                f"a Gram matrix gives {', '.join(METRICS)} of its own stimuli alone. Other "
+                "metrics, and conditions=, need the features themselves."
+            )
+        return layer.dissimilarities(METRICS[options.metric]), None
+    if options.metric in _CROSSVALIDATED:
+        return _crossvalidated(layer, options, name)
+    patterns = as_float_array(layer, name, ndim=2)
+    check_patterns(patterns, name)
+    means, ids = patterns, None
+    if options.conditions is not None:
+        means, ids = average_conditions(patterns, options.conditions)
+    if options.metric == "mahalanobis":
+        precision = _precision(patterns, options)
+        whitened = whiten(means, precision, name)
+        distances = core.dissimilarities(whitened, core.Dissimilarity.sqeuclidean)
+        return distances / whitened.shape[1], ids
+    if options.metric == "poisson":
+        rates = _rates(means, options, name)
+        return core.product_distances(as_tensor(rates), as_tensor(np.log(rates))), ids
+    return core.dissimilarities(as_tensor(means), METRICS[options.metric]), ids
+
+
+def _crossvalidated(
+    layer: ArrayLike, options: _Options, name: str
+) -> tuple[torch.Tensor, tuple[str, ...] | None]:
+    patterns = as_float_array(layer, name, ndim=(2, 3))
+    check_patterns(patterns, name)
+    if patterns.ndim == 2:
+        if options.conditions is None or options.runs is None:
+            raise ValueError(
+                f"{options.metric} needs runs= and conditions=, one per observation, or patterns "
+                f"of shape (n_run, n_cond, n_channel); {name} has shape {patterns.shape}."
+            )
+        observed = run_means(patterns, options.conditions, options.runs, name)
+    else:
+        if options.conditions is not None:
+            raise ValueError(
+                "patterns of shape (n_run, n_cond, n_channel) are averages already; leave "
+                "conditions= and runs= out."
+            )
+        if len(patterns) < 2:
+            raise ValueError(f"crossvalidation needs two runs or more; {name} has {len(patterns)}.")
+        observed = RunMeans(patterns.astype(np.float64), None, None)
+    if options.metric == "poisson_cv":
+        rates = _rates(observed.patterns, options, name)
+        first, second = as_tensor(rates), as_tensor(np.log(rates))
+    else:
+        precision = _precision(patterns, options)
+        first = whiten(observed.patterns, precision, name)
+        second = None
+    present = None if observed.present is None else torch.from_numpy(observed.present)
+    return core.crossvalidated_distances(first, second, present, None), observed.ids
+
+
+def _precision(patterns: NDArray[Any], options: _Options) -> ArrayLike | None:
+    """Return the precision that was given or can be estimated; None for the identity."""
+    if options.precision is not None:
+        return options.precision
+    method = options.noise or "ledoit-wolf"
+    if options.residuals is not None:
+        return noise_precision(options.residuals, method=method)
+    if options.noise is None:
+        return None
+    conditions, runs = options.conditions, options.runs
+    if patterns.ndim == 3:
+        n_run, n_cond, _ = patterns.shape
+        conditions, runs = np.tile(np.arange(n_cond), n_run), np.repeat(np.arange(n_run), n_cond)
+        patterns = patterns.reshape(n_run * n_cond, -1)
+    if conditions is None:
+        raise ValueError(
+            "noise can be estimated from repeats of conditions only where conditions= says which "
+            "they are. Otherwise give residuals= or precision=."
+        )
+    residuals, dof = repeat_residuals(patterns, conditions, runs)
+    return noise_precision(residuals, method=method, dof=dof)
+
+
+def _rates(patterns: NDArray[Any], options: _Options, name: str) -> NDArray[np.float64]:
+    if (patterns < 0).any():
+        raise ValueError(
+            f"{options.metric} is for rates, which are not negative; {name} has values down to "
+            f"{patterns.min():g}."
+        )
+    prior = options.prior_rate * options.prior_weight
+    rates: NDArray[np.float64] = (patterns.astype(np.float64) + prior) / (1 + options.prior_weight)
+    if not rates.min() > 0:
+        raise ValueError(
+            f"{options.metric} takes logarithms of rates, and {name} has rates of zero. Use a "
+            "positive prior_weight."
+        )
+    return rates
 
 
 def _check_defined(

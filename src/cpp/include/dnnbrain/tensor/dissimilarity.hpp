@@ -15,15 +15,21 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "dnnbrain/core/monitor.hpp"
 #include "dnnbrain/tensor/gram.hpp"
 
 namespace dnnbrain {
 
 enum class Dissimilarity { kCorrelation, kCosine, kEuclidean, kSqEuclidean };
 
-/// From an array, in chunks of features. Rows are centred in fp64 before they are multiplied.
+/// The pairs above the diagonal, in the order above.
+at::Tensor upper_triangle(const at::Tensor& square);  // (n, n) -> (n_pair,)
+
+/// From an array, in chunks of features. Rows are centred in fp64 before they are multiplied. Cost:
+/// n_stim^2 n_feat FLOP.
 at::Tensor dissimilarities(const at::Tensor& features,  // (n_stim, n_feat)
-                           Dissimilarity metric);       // -> (n_pair,)
+                           Dissimilarity metric,
+                           Monitor& monitor);  // -> (n_pair,)
 
 /// From moments that an extraction left, without the units.
 at::Tensor dissimilarities(const GramMoments& moments, Dissimilarity metric);  // -> (n_pair,)
