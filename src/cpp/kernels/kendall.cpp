@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dnnbrain/kernels/pair_table.hpp"
 #include "dnnbrain/kernels/ranks.hpp"
 
 namespace dnnbrain {
@@ -29,7 +30,6 @@ RankedVector<T>::RankedVector(std::span<const double> values) : ranks(values.siz
     }
     first.push_back(static_cast<T>(begin));
     const auto count = static_cast<Index>(end - begin);
-    if (count > 1) groups.emplace_back(begin, end);
     ties += pairs_of(count);
     begin = end;
   }
@@ -43,43 +43,59 @@ Index KendallCounter<T>::score(std::span<const T> x_ranks,
                                const RankedVector<T>& x,
                                const RankedVector<T>& y) {
   const auto n_pair = static_cast<Index>(x_ranks.size());
-  const Pairs pairs = few_cells(x.n_rank(), y.n_rank(), n_pair) ? pairs_in_table(x_ranks, x, y)
-                                                                : pairs_in_order(x_ranks, x, y);
+  const Pairs pairs =
+      few_cells(x.n_rank(), y.n_rank(), n_pair) ? in_table(x_ranks, x, y) : in_order(x_ranks, x, y);
   return pairs_of(n_pair) - x.ties - y.ties + static_cast<Index>(pairs.tied_in_both) -
          2 * static_cast<Index>(pairs.discordant);
 }
 
 template <class T>
-auto KendallCounter<T>::pairs_in_order(std::span<const T> x_ranks,
-                                       const RankedVector<T>& x,
-                                       const RankedVector<T>& y) -> Pairs {
+auto KendallCounter<T>::in_order(std::span<const T> x_ranks,
+                                 const RankedVector<T>& x,
+                                 const RankedVector<T>& y) -> Pairs {
   const std::span<T> values = planes_.values();
-  for (std::size_t place = 0; place < values.size(); ++place) {
-    values[place] = x_ranks[y.order[place]];
-  }
+  gather(x_ranks.data(), std::span<const T>(y.order), values.data());
   std::uint64_t tied_in_both = 0;
-  for (const auto& [begin, end] : y.groups) {
-    const auto group =
-        values.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
-    std::sort(group.begin(), group.end());
-    if (x.ties == 0) continue;
-    std::uint64_t met = 0;  // of the rank at hand
-    for (std::size_t i = 1; i < group.size(); ++i) {
-      met = group[i] == group[i - 1] ? met + 1 : 0;
-      tied_in_both += met;
-    }
-  }
-  if (x.ties > 0) {
-    next_ = x.first;
-    for (T& value : values) value = next_[value]++;
+  if (y.ties > 0) {
+    tied_in_both = place_both_tied(x, y);
+  } else if (x.ties > 0) {
+    next_x_ = x.first;
+    for (T& value : values) value = next_x_[value]++;
   }
   return {planes_.inversions(), tied_in_both};
 }
 
+/// From ranks of x in the order of y to places in y in the order of x, which have as many
+/// inversions where nothing is tied. Equals in x are read by ascending y, and equals in y placed in
+/// order of arrival. Returns the pairs tied in both.
 template <class T>
-auto KendallCounter<T>::pairs_in_table(std::span<const T> x_ranks,
-                                       const RankedVector<T>& x,
-                                       const RankedVector<T>& y) -> Pairs {
+std::uint64_t KendallCounter<T>::place_both_tied(const RankedVector<T>& x,
+                                                 const RankedVector<T>& y) {
+  const std::span<T> values = planes_.values();
+  places_.resize(values.size());
+  next_x_ = x.first;
+  T y_rank = 0;
+  for (std::size_t place = 0; place < values.size(); ++place) {
+    if (y_rank + 1 < y.n_rank() && place == y.first[y_rank + std::size_t{1}]) ++y_rank;
+    places_[next_x_[values[place]]++] = y_rank;
+  }
+  next_y_ = y.first;
+  std::uint64_t tied_in_both = 0;
+  for (std::size_t x_rank = 0; x_rank < x.first.size(); ++x_rank) {
+    std::uint64_t met = 0;  // of the rank of y at hand
+    for (std::size_t i = x.first[x_rank]; i < next_x_[x_rank]; ++i) {
+      met = i > x.first[x_rank] && places_[i] == places_[i - 1] ? met + 1 : 0;
+      tied_in_both += met;
+      values[i] = next_y_[places_[i]]++;
+    }
+  }
+  return tied_in_both;
+}
+
+template <class T>
+auto KendallCounter<T>::in_table(std::span<const T> x_ranks,
+                                 const RankedVector<T>& x,
+                                 const RankedVector<T>& y) -> Pairs {
   const auto n_column = static_cast<std::size_t>(x.n_rank());
   const auto n_row = static_cast<std::size_t>(y.n_rank());
   // Two tables in turn: an increment need not wait for the one before, often of the same cell.

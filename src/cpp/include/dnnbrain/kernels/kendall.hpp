@@ -4,14 +4,12 @@
 //
 // with Tx, Ty, Txy the pairs tied in x, in y and in both, and D the strictly discordant pairs. Read
 // x in the order that sorts y, and each greater x that comes earlier is one of D (Knight 1966).
-// Equals in x are given slots in order of arrival, equals in y are read by ascending x: neither
-// adds to D. Permuting x changes only D and Txy: everything else is prepared once, and no sort is
-// left.
+// Permuting x changes only D and Txy: everything else is prepared once, and no sort is left. Equals
+// are given places of their own by counting, so that they add nothing to D.
 #pragma once
 
 #include <cstdint>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "dnnbrain/core/simd.hpp"
@@ -31,11 +29,10 @@ struct RankedVector {
 
   Index n_rank() const { return static_cast<Index>(first.size()); }
 
-  std::vector<T> ranks;                         // (n_pair,), 0 .. n_rank-1, equal for equals
-  std::vector<T> first;                         // (n_rank,) values that are less
-  std::vector<T> order;                         // (n_pair,) places, in ascending order of value
-  std::vector<std::pair<Index, Index>> groups;  // [begin, end) in `order` of two or more equals
-  Index ties = 0;                               // pairs of equals
+  std::vector<T> ranks;  // (n_pair,), 0 .. n_rank-1, equal for equals
+  std::vector<T> first;  // (n_rank,) values that are less
+  std::vector<T> order;  // (n_pair,) places, in ascending order of value
+  Index ties = 0;        // pairs of equals
 };
 
 /// Counts S of vectors of one length, for one thread.
@@ -45,7 +42,7 @@ class KendallCounter {
   explicit KendallCounter(Index n_pair, Simd simd = widest_simd());
 
   /// S of x, permuted, and y. O(n log n), or O(n) where both have few distinct values. Fastest with
-  /// the ties on the side of x.
+  /// the more ties on the side of x.
   Index score(std::span<const T> x_ranks,  // (n_pair,) x.ranks, permuted
               const RankedVector<T>& x,
               const RankedVector<T>& y);
@@ -55,16 +52,17 @@ class KendallCounter {
     std::uint64_t discordant;
     std::uint64_t tied_in_both;
   };
-  Pairs pairs_in_order(std::span<const T> x_ranks,
-                       const RankedVector<T>& x,
-                       const RankedVector<T>& y);
-  Pairs pairs_in_table(std::span<const T> x_ranks,
-                       const RankedVector<T>& x,
-                       const RankedVector<T>& y);
+  /// By inversions.
+  Pairs in_order(std::span<const T> x_ranks, const RankedVector<T>& x, const RankedVector<T>& y);
+  std::uint64_t place_both_tied(const RankedVector<T>& x, const RankedVector<T>& y);
+  /// By a table of how often two ranks meet.
+  Pairs in_table(std::span<const T> x_ranks, const RankedVector<T>& x, const RankedVector<T>& y);
 
   BitPlanes<T> planes_;
-  std::vector<T> next_;               // (n_rank,) the slot of each rank's next arrival
-  std::vector<std::uint32_t> table_;  // (n_rank of y, n_rank of x) how often they meet
+  std::vector<T> next_x_;  // (n_rank,) the place of each rank's next arrival
+  std::vector<T> next_y_;
+  std::vector<T> places_;  // (n_pair,)
+  std::vector<std::uint32_t> table_;
 };
 
 }  // namespace dnnbrain
