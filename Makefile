@@ -22,7 +22,7 @@ DEPENDENCIES := $(VENV)/.dependencies
 INSTALLED := $(VENV)/.installed
 PIP_INSTALL := python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: help setup demo test lint format cpp-test asan notebooks bench clean
+.PHONY: help setup demo test simulations lint format cpp-test asan notebooks bench clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -50,6 +50,9 @@ demo: $(INSTALLED)  ## The whole analysis on stimuli and a subject that it makes
 
 test: $(INSTALLED)  ## Run the tests; ARGS="-k rsa" to choose
 	python -m pytest $(ARGS)
+
+simulations: $(INSTALLED)  ## Error rates and coverage over thousands of simulated studies (an hour)
+	python -m pytest -m slow $(shell find tests -name 'test_simulations_*.py') $(ARGS)
 
 lint: $(INSTALLED)  ## Formatting, style, types, layers, the stub against the module
 	ruff check .

@@ -22,6 +22,21 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the simulations of error rates, unless slow tests are asked for by ``-m slow``."""
+    if "slow" in config.option.markexpr:
+        return
+    simulations = [
+        item
+        for item in items
+        if item.path.name.startswith("test_simulations_") and "slow" in item.keywords
+    ]
+    if simulations:
+        config.hook.pytest_deselected(items=simulations)
+        left_out = set(simulations)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of the published stimuli and brain data; absent is a skip here, a failure in CI."""

@@ -153,12 +153,50 @@ class Comparator(Enum):
     rho_a = 3
     tau_a = 4
     tau_b = 5
+    cosine_cov = 6
+    corr_cov = 7
+    cka_unbiased = 8
 
 class Alternative(Enum):
     greater = 0
     less = 1
     two_sided = 2
 
+class Removal(Enum):
+    partial = 0
+    semi_partial = 1
+
+class MantelTests:
+    @property
+    def scores(self) -> NDArray[np.float64]: ...  # (n_model, n_subject)
+    @property
+    def exceed(self) -> NDArray[np.int64]: ...  # (n_model, n_subject)
+    @property
+    def group_exceed(self) -> NDArray[np.int64]: ...  # (n_model, 1)
+    @property
+    def exceed_of_most(self) -> NDArray[np.int64]: ...  # (n_model, n_subject)
+    @property
+    def group_exceed_of_most(self) -> NDArray[np.int64]: ...  # (n_model, 1)
+    @property
+    def null(self) -> NDArray[np.float64]: ...  # (n_relabelling, n_model * n_subject) or empty
+    @property
+    def n_relabelling(self) -> int: ...
+
+def mantel_tests(
+    models: _F64Matrix,  # (n_model, n_pair)
+    subjects: _F64Matrix,  # (n_subject, n_pair)
+    controls: _F64Matrix | None,  # (n_control, n_pair)
+    removal: Removal,
+    n_cond: int,
+    comparator: Comparator,
+    alternative: Alternative,
+    n_perm: int,
+    exhaustive: bool,
+    keep_null: bool,
+    seed: int,
+    n_threads: int,
+    progress: _Progress,
+) -> MantelTests: ...
 def compare_rdms(
     models: _F64Matrix,  # (n_model, n_pair)
     subjects: _F64Matrix,  # (n_subject, n_pair)

@@ -41,6 +41,30 @@ def tau_b(x: Vector, y: Vector) -> float:
     return float(kendalltau(x, y, variant="b").statistic)
 
 
+def _whitened_cosine(x: Vector, y: Vector) -> float:
+    """In the metric of the inverse covariance of distances, entry by entry."""
+    n = squareform(x).shape[0]
+    rows, columns = np.triu_indices(n, 1)
+    contrasts = np.eye(n)[rows] - np.eye(n)[columns]
+    inverse = np.linalg.inv((contrasts @ contrasts.T) ** 2)
+    return float(x @ inverse @ y / np.sqrt((x @ inverse @ x) * (y @ inverse @ y)))
+
+
+def _u_centred(x: Vector) -> NDArray[np.float64]:
+    """As Szekely & Rizzo (2014) write it."""
+    square = squareform(x)
+    n = len(square)
+    rows = square.sum(1) / (n - 2)
+    out = square - rows[:, None] - rows + square.sum() / ((n - 1) * (n - 2))
+    np.fill_diagonal(out, 0)
+    return np.asarray(out)
+
+
+def cka_unbiased(x: Vector, y: Vector) -> float:
+    a, b = _u_centred(x), _u_centred(y)
+    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
+
+
 SCORES: dict[str, Callable[[Vector, Vector], float]] = {
     "corr": lambda x, y: float(pearsonr(x, y).statistic),
     "cosine": cosine,
@@ -48,6 +72,10 @@ SCORES: dict[str, Callable[[Vector, Vector], float]] = {
     "rho-a": rho_a,
     "tau-a": tau_a,
     "tau-b": tau_b,
+    "corr_cov": lambda x, y: _whitened_cosine(x - x.mean(), y - y.mean()),
+    "cosine_cov": _whitened_cosine,
+    "cka": _whitened_cosine,
+    "cka-unbiased": cka_unbiased,
 }
 
 

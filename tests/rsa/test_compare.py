@@ -44,7 +44,7 @@ def test_scores_equal_scipy(method: str, levels: tuple[int | None, int | None]) 
     assert result.group_p_values is None
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if "cka" not in name])
 @pytest.mark.parametrize("levels", [None, 5])
 def test_scores_equal_rsatoolbox(method: str, levels: int | None) -> None:
     with warnings.catch_warnings():
@@ -181,7 +181,7 @@ def test_scipys_names_are_understood(alias: str, method: str) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"method": "tau"}, ValueError, "'tau-a', 'tau-b'; got 'tau'"),
+        ({"method": "tau"}, ValueError, "'cka', 'cka-unbiased'; got 'tau'"),
         ({"alternative": "both"}, ValueError, "'two-sided', 'greater', 'less'; got 'both'"),
         ({"n_perm": -1}, ValueError, "n_perm must be at least 0; got -1"),
         ({"n_perm": 10.0}, TypeError, "n_perm must be an integer; got 10.0"),
@@ -210,7 +210,7 @@ def test_frame_summary_and_repr() -> None:
     data = rsa.RDMs(draw(3, None, 29), names=["s1", "s2", "s3"])
     result = rsa.compare(models, data, method="spearman", n_perm=19, random_state=4)
     frame = result.to_frame()
-    assert list(frame.columns) == ["model", "subject", "method", "score", "p"]
+    assert list(frame.columns) == ["model", "subject", "method", "score", "p", "p_fwe"]
     assert len(frame) == 6
     one = frame[(frame.model == "fc6") & (frame.subject == "s2")].iloc[0]
     assert one.score == result.scores[1, 1]

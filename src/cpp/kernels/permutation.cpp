@@ -4,14 +4,15 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
 
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/core/parallel.hpp"
-#include "dnnbrain/core/random.hpp"
 #include "dnnbrain/kernels/dot_scorer.hpp"
 #include "dnnbrain/kernels/kendall_scorer.hpp"
 #include "dnnbrain/kernels/permuted_scorer.hpp"
+#include "dnnbrain/kernels/relabelling.hpp"
 
 namespace dnnbrain {
 
@@ -25,28 +26,6 @@ std::unique_ptr<PermutedScorer> make_scorer(const MatrixView& models,
                                   : make_dot_scorer(models, subjects, n_cond, comparator);
 }
 
-/// Room for rounding when two means over subjects are compared: sums of other scores may be the
-/// same mean.
-constexpr double kRounding = 1e-12;
-
-/// Whether a permuted score is at least as extreme as the observed one.
-bool at_least_as_extreme(double permuted, double observed, Alternative alternative, double slack) {
-  switch (alternative) {
-    case Alternative::kGreater:
-      return permuted >= observed - slack;
-    case Alternative::kLess:
-      return permuted <= observed + slack;
-    case Alternative::kTwoSided:
-      return std::abs(permuted) >= std::abs(observed) - slack;
-  }
-  return false;
-}
-
-/// Mean over subjects, summed in their order: a vectorised sum would depend on where a row lies.
-double group_score(std::span<const double> scores) {
-  return std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
-}
-
 /// What is done between two looks at the monitor: some permutations of some models, at most about
 /// 20 ms of work for each thread.
 struct BlockShape {
@@ -54,27 +33,25 @@ struct BlockShape {
   Index n_model;
 };
 
-BlockShape block_shape(double ns_per_model, Index n_model, const PermutationOptions& options) {
+BlockShape block_shape(double ns_per_model, Index n_model, Index n_order, int n_threads) {
   constexpr double kMostOrders = 2048;  // for each thread: a block's scores are kept until counted
   const double models_per_thread = 20e6 / ns_per_model;
   const auto tile = static_cast<Index>(
-      std::clamp(models_per_thread * options.n_threads, 1.0, static_cast<double>(n_model)));
+      std::clamp(models_per_thread * n_threads, 1.0, static_cast<double>(n_model)));
   const double orders_per_thread = models_per_thread / static_cast<double>(tile);
-  const Index n_order =
+  const Index n_here =
       std::max<Index>(1, static_cast<Index>(std::min(orders_per_thread, kMostOrders)));
-  return {std::min(n_order * options.n_threads, options.n_perm + 1), tile};
+  return {std::min(n_here * n_threads, n_order), tile};
 }
 
-/// Order number 0 is the identity, order i > 0 is permutation i - 1 of the seed.
-void draw_orders(std::uint64_t seed, Index first, Eigen::Ref<OrderMatrix> orders, int n_threads) {
+void write_orders(const Relabellings& relabellings,
+                  Index first,
+                  Eigen::Ref<OrderMatrix> orders,
+                  int n_threads) {
   parallel_chunks(orders.rows(), n_threads, [&](Index begin, Index end) {
     for (Index row = begin; row < end; ++row) {
-      const std::span order{orders.row(row).data(), static_cast<std::size_t>(orders.cols())};
-      if (first + row == 0) {
-        std::iota(order.begin(), order.end(), 0);
-      } else {
-        random_permutation(seed, static_cast<std::uint64_t>(first + row - 1), order);
-      }
+      relabellings.write(first + row,
+                         {orders.row(row).data(), static_cast<std::size_t>(orders.cols())});
     }
   });
 }
@@ -109,23 +86,55 @@ void score_block(const PermutedScorer& scorer,
   });
 }
 
-void count_extremes(std::span<const double> scores,  // (n_model * n_subject,) of one permutation
-                    Alternative alternative,
-                    double rounding,
-                    PermutationResult& result) {
-  const Index n_subject = result.scores.cols();
-  for (Index model = 0; model < result.scores.rows(); ++model) {
-    const auto permuted = scores.subspan(static_cast<std::size_t>(model * n_subject),
-                                         static_cast<std::size_t>(n_subject));
-    const auto observed = row_of(result.scores, model);
-    for (Index subject = 0; subject < n_subject; ++subject) {
-      const auto at = static_cast<std::size_t>(subject);
-      result.exceed(model, subject) +=
-          at_least_as_extreme(permuted[at], observed[at], alternative, rounding);
+/// Similarities of x with y as they are.
+Matrix plain_scores(const MatrixView& x, const MatrixView& y, Index n_cond, Comparator comparator) {
+  const auto scorer = make_scorer(x, y, n_cond, comparator);
+  OrderMatrix identity(1, n_cond);
+  std::iota(identity.data(), identity.data() + n_cond, 0);
+  Matrix scores(1, x.rows() * y.rows());
+  scorer->score(identity, 0, x.rows(), *scorer->room(), scores);
+  return Eigen::Map<const Matrix>(scores.data(), x.rows(), y.rows());
+}
+
+std::optional<Partial> make_partial(const MatrixView& subjects,
+                                    Index n_cond,
+                                    const PermutationOptions& options) {
+  const Matrix& controls = options.controls;
+  if (controls.rows() == 0) return std::nullopt;
+  return Partial(plain_scores(controls, controls, n_cond, options.comparator),
+                 plain_scores(controls, subjects, n_cond, options.comparator),
+                 options.removal);
+}
+
+/// Room for rounding when two partial scores are compared.
+constexpr double kRounding = 1e-10;
+
+void take_out_controls(const Partial& partial,
+                       Index n_model,
+                       bool begins_with_identity,
+                       const MatrixView& scores,  // (n_order, n_model * (n_subject + n_control))
+                       Matrix& out) {             // (at least n_order, n_model * n_subject)
+  const Index n_in = scores.cols() / n_model;
+  const Index n_out = out.cols() / n_model;
+  for (Index order = 0; order < scores.rows(); ++order) {
+    for (Index model = 0; model < n_model; ++model) {
+      const auto row = scores.row(order).segment(model * n_in, n_in);
+      DNNBRAIN_REQUIRE(order > 0 || !begins_with_identity || !partial.determined(row),
+                       "controls must leave something of each model's RDM; they determine that of "
+                       "model ",
+                       model,
+                       ".");
+      partial.apply(row, out.row(order).segment(model * n_out, n_out));
     }
-    result.group_exceed(model, 0) +=
-        at_least_as_extreme(group_score(permuted), group_score(observed), alternative, kRounding);
   }
+}
+
+/// What models are scored with: subjects, and behind them the controls.
+Matrix references(const MatrixView& subjects, const Matrix& controls) {
+  Matrix all(subjects.rows() + controls.rows(), subjects.cols());
+  all.topRows(subjects.rows()) = subjects;
+  if (controls.rows() > 0) all.bottomRows(controls.rows()) = controls;
+  return all;
 }
 
 void check_arguments(const MatrixView& models,
@@ -149,6 +158,12 @@ void check_arguments(const MatrixView& models,
                    " (models) and ",
                    subjects.cols(),
                    " (subjects).");
+  DNNBRAIN_REQUIRE(options.controls.rows() == 0 || options.controls.cols() == models.cols(),
+                   "controls must have ",
+                   models.cols(),
+                   " pairs as well; got ",
+                   options.controls.cols(),
+                   ".");
   DNNBRAIN_REQUIRE(options.n_perm >= 0, "n_perm must not be negative; got ", options.n_perm, ".");
   DNNBRAIN_REQUIRE(
       options.n_threads >= 1, "n_threads must be positive; got ", options.n_threads, ".");
@@ -164,20 +179,30 @@ PermutationResult permutation_test(const MatrixView& models,
   check_arguments(models, subjects, n_cond, options);
   const Index n_model = models.rows();
   const Index n_subject = subjects.rows();
-  const auto scorer = make_scorer(models, subjects, n_cond, options.comparator);
+  const Matrix scored_with = references(subjects, options.controls);
+  const Index n_score = scored_with.rows();  // of a model
+  const auto scorer = make_scorer(models, scored_with, n_cond, options.comparator);
+  const std::optional<Partial> partial = make_partial(subjects, n_cond, options);
+  const Relabellings relabellings = options.exhaustive
+                                        ? Relabellings::all(n_cond)
+                                        : Relabellings::drawn(options.n_perm, options.seed);
+  const Index n_order = relabellings.count();
+  const Index n_uncounted = options.exhaustive ? 0 : 1;  // of all there are, the identity is one
 
-  const BlockShape shape = block_shape(scorer->nanoseconds_per_model(), n_model, options);
-  const Index n_order = options.n_perm + 1;
+  const BlockShape shape =
+      block_shape(scorer->nanoseconds_per_model(), n_model, n_order, options.n_threads);
   OrderMatrix orders(shape.n_order, n_cond);
-  Matrix scores(shape.n_order, n_model * n_subject);
-  PermutationResult result{Matrix(n_model, n_subject),
-                           CountMatrix::Zero(n_model, n_subject),
-                           CountMatrix::Zero(n_model, 1)};
+  Matrix scores(shape.n_order, n_model * n_score);
+  Matrix counted(partial ? shape.n_order : 0, partial ? n_model * n_subject : 0);
+  PermutationResult result;
+  result.n_relabelling = n_order - n_uncounted;
+  if (options.keep_null) result.null.resize(result.n_relabelling, n_model * n_subject);
+  std::optional<Tally> tally;
 
   monitor.start(n_order * n_model);
   for (Index first = 0; first < n_order; first += shape.n_order) {
     const Index n_here = std::min(shape.n_order, n_order - first);
-    draw_orders(options.seed, first, orders.topRows(n_here), options.n_threads);
+    write_orders(relabellings, first, orders.topRows(n_here), options.n_threads);
     for (Index model = 0; model < n_model; model += shape.n_model) {
       const Index n_tile = std::min(shape.n_model, n_model - model);
       score_block(*scorer,
@@ -185,20 +210,28 @@ PermutationResult permutation_test(const MatrixView& models,
                   model,
                   n_tile,
                   options.n_threads,
-                  scores.block(0, model * n_subject, n_here, n_tile * n_subject));
+                  scores.block(0, model * n_score, n_here, n_tile * n_score));
       monitor.step(n_here * n_tile);
     }
+    if (partial) {
+      take_out_controls(*partial, n_model, first == 0, scores.topRows(n_here), counted);
+    }
+    const Matrix& block = partial ? counted : scores;
     // The identity comes from the same operations as the others.
     if (first == 0) {
-      result.scores = Eigen::Map<const Matrix>(scores.data(), n_model, n_subject);
+      result.scores = Eigen::Map<const Matrix>(block.data(), n_model, n_subject);
+      tally.emplace(result.scores, options.alternative, partial ? kRounding : scorer->rounding());
     }
-    for (Index row = first == 0 ? 1 : 0; row < n_here; ++row) {
-      count_extremes({scores.row(row).data(), static_cast<std::size_t>(scores.cols())},
-                     options.alternative,
-                     scorer->rounding(),
-                     result);
+    for (Index row = first == 0 ? n_uncounted : 0; row < n_here; ++row) {
+      tally->count(row_of(block, row));
+    }
+    if (options.keep_null) {
+      const Index skipped = first == 0 ? n_uncounted : 0;
+      result.null.middleRows(first + skipped - n_uncounted, n_here - skipped) =
+          block.middleRows(skipped, n_here - skipped);
     }
   }
+  result.exceed = tally->exceedances();
   return result;
 }
 

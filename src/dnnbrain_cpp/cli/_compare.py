@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["compare"]
 
-_METHODS = ("corr", "cosine", "spearman", "rho-a", "tau-a", "tau-b")
+_METHODS = (
+    *("corr", "cosine", "spearman", "rho-a", "tau-a", "tau-b"),
+    *("corr_cov", "cosine_cov", "cka", "cka-unbiased"),
+)
 _METRICS = ("correlation", "cosine", "euclidean", "sqeuclidean")
 _REDUCTIONS = ("keep", "mean", "max", "min", "l1", "l2", "gram")
 

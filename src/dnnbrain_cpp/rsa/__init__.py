@@ -8,6 +8,7 @@ from dnnbrain_cpp.rsa._compare import RSAResult, compare
 from dnnbrain_cpp.rsa._conditions import average_conditions
 from dnnbrain_cpp.rsa._dissimilarity import METRICS, rdm
 from dnnbrain_cpp.rsa._files import load_rdms
+from dnnbrain_cpp.rsa._mantel import MantelResult, mantel
 from dnnbrain_cpp.rsa._methods import METHODS
 from dnnbrain_cpp.rsa._noise import noise_precision
 from dnnbrain_cpp.rsa._rdms import RDM, RDMs
@@ -17,6 +18,7 @@ __all__ = [
     "METRICS",
     "RDM",
     "BootstrapResult",
+    "MantelResult",
     "NoiseCeiling",
     "RDMs",
     "RSAResult",
@@ -25,6 +27,7 @@ __all__ = [
     "bootstrap",
     "compare",
     "load_rdms",
+    "mantel",
     "noise_ceiling",
     "noise_precision",
     "rdm",

@@ -14,8 +14,12 @@ METHODS = {
     "rho-a": core.Comparator.rho_a,
     "tau-a": core.Comparator.tau_a,
     "tau-b": core.Comparator.tau_b,
+    "corr_cov": core.Comparator.corr_cov,
+    "cosine_cov": core.Comparator.cosine_cov,
+    "cka": core.Comparator.cosine_cov,  # the same number, see kernels/comparator.hpp
+    "cka-unbiased": core.Comparator.cka_unbiased,
 }
-"""rsatoolbox's names of the ways to compare two RDMs."""
+"""rsatoolbox's names of the ways to compare two RDMs, and centred kernel alignment."""
 
 ALTERNATIVES = {
     "two-sided": core.Alternative.two_sided,

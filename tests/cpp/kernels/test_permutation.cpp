@@ -1,10 +1,12 @@
 #include "dnnbrain/kernels/permutation.hpp"
 
+#include <algorithm>
 #include <array>
 #include <numeric>
 
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/core/random.hpp"
+#include "dnnbrain/kernels/relabelling.hpp"
 #include "support/check.hpp"
 #include "support/naive.hpp"
 
@@ -17,7 +19,9 @@ constexpr std::array kComparators{Comparator::kCorr,
                                   Comparator::kSpearman,
                                   Comparator::kRhoA,
                                   Comparator::kTauA,
-                                  Comparator::kTauB};
+                                  Comparator::kTauB,
+                                  Comparator::kCosineCov,
+                                  Comparator::kCorrCov};
 
 /// (n_rdm, n_pair) with few distinct values: ties within RDMs and among scores.
 Matrix rdms(Index n_rdm, Index n_cond, int n_level, unsigned seed) {
@@ -39,8 +43,59 @@ PermutationResult run(const Matrix& models,
   return permutation_test(models, subjects, n_cond, options, monitor);
 }
 
+/// Every count of a result, from its own permuted scores.
+void check_families(const PermutationResult& result, Alternative alternative) {
+  const auto extremeness = [&](double score) {
+    if (alternative == Alternative::kGreater) return score;
+    return alternative == Alternative::kLess ? -score : std::abs(score);
+  };
+  const Index n_model = result.scores.rows();
+  const Index n_subject = result.scores.cols();
+  const auto score = [&](Index order, Index model, Index subject) {
+    return extremeness(order < 0 ? result.scores(model, subject)
+                                 : result.null(order, model * n_subject + subject));
+  };
+  const auto group = [&](Index order, Index model) {
+    double sum = 0;
+    for (Index subject = 0; subject < n_subject; ++subject) {
+      sum += order < 0 ? result.scores(model, subject)
+                       : result.null(order, model * n_subject + subject);
+    }
+    return extremeness(sum / static_cast<double>(n_subject));
+  };
+  constexpr double kSlack = 1e-12;
+  for (Index model = 0; model < n_model; ++model) {
+    Index group_count = 0;
+    Index group_of_most = 0;
+    for (Index order = 0; order < result.null.rows(); ++order) {
+      double most = group(order, 0);
+      for (Index other = 1; other < n_model; ++other) most = std::max(most, group(order, other));
+      group_count += group(order, model) >= group(-1, model) - kSlack;
+      group_of_most += most >= group(-1, model) - kSlack;
+    }
+    CHECK_EQUAL(result.exceed.group(model, 0), group_count);
+    CHECK_EQUAL(result.exceed.group_of_most(model, 0), group_of_most);
+    for (Index subject = 0; subject < n_subject; ++subject) {
+      Index each = 0;
+      Index each_of_most = 0;
+      for (Index order = 0; order < result.null.rows(); ++order) {
+        double most = score(order, 0, subject);
+        for (Index other = 1; other < n_model; ++other) {
+          most = std::max(most, score(order, other, subject));
+        }
+        each += score(order, model, subject) >= score(-1, model, subject) - kSlack;
+        each_of_most += most >= score(-1, model, subject) - kSlack;
+      }
+      CHECK_EQUAL(result.exceed.each(model, subject), each);
+      CHECK_EQUAL(result.exceed.each_of_most(model, subject), each_of_most);
+    }
+  }
+}
+
 bool same(const PermutationResult& a, const PermutationResult& b) {
-  return a.scores == b.scores && a.exceed == b.exceed && a.group_exceed == b.group_exceed;
+  return a.scores == b.scores && a.exceed.each == b.exceed.each &&
+         a.exceed.group == b.exceed.group && a.exceed.each_of_most == b.exceed.each_of_most &&
+         a.exceed.group_of_most == b.exceed.group_of_most && a.null == b.null;
 }
 
 }  // namespace
@@ -82,10 +137,13 @@ TEST(exceedances_match_integer_counts_over_relabelled_rdms) {
       }
     }
     for (const int n_threads : {1, 2, 3}) {
-      const auto result =
-          run(models, subjects, kCond, {Comparator::kTauA, alternative, kPerm, 11, n_threads});
-      CHECK_EQUAL(result.exceed, exceed);
-      CHECK_EQUAL(result.group_exceed, group_exceed);
+      const auto result = run(models,
+                              subjects,
+                              kCond,
+                              {Comparator::kTauA, alternative, kPerm, 11, n_threads, false, true});
+      check_families(result, alternative);
+      CHECK_EQUAL(result.exceed.each, exceed);
+      CHECK_EQUAL(result.exceed.group, group_exceed);
     }
   }
 }
@@ -137,8 +195,8 @@ TEST(models_and_subjects_do_not_see_each_other) {
       for (Index j = 0; j < 4; ++j) {
         const auto single = run(models.row(i), subjects.row(j), 8, options);
         CHECK_NEAR(single.scores(0, 0), together.scores(i, j), 1e-14);
-        CHECK_EQUAL(single.exceed(0, 0), together.exceed(i, j));
-        CHECK_EQUAL(single.group_exceed(0, 0), together.exceed(i, j));
+        CHECK_EQUAL(single.exceed.each(0, 0), together.exceed.each(i, j));
+        CHECK_EQUAL(single.exceed.group(0, 0), together.exceed.each(i, j));
       }
     }
   }
@@ -186,15 +244,94 @@ TEST(the_identity_counts_as_at_least_as_extreme) {
       identities += order == std::vector<std::int32_t>{0, 1, 2};
     }
     CHECK(identities > 50);
-    CHECK_EQUAL(result.exceed(0, 0), identities);
-    CHECK_EQUAL(result.group_exceed(0, 0), identities);
+    CHECK_EQUAL(result.exceed.each(0, 0), identities);
+    CHECK_EQUAL(result.exceed.group(0, 0), identities);
   }
+}
+
+TEST(all_relabellings_are_each_gone_through_once) {
+  for (const Index n : {1, 2, 3, 5}) {
+    const Relabellings all = Relabellings::all(n);
+    std::vector<std::int32_t> expected(static_cast<std::size_t>(n));
+    std::iota(expected.begin(), expected.end(), 0);
+    Index number = 0;
+    do {
+      std::vector<std::int32_t> order(static_cast<std::size_t>(n));
+      all.write(number++, order);
+      CHECK_EQUAL(order, expected);
+    } while (std::next_permutation(expected.begin(), expected.end()));
+    CHECK_EQUAL(all.count(), number);
+  }
+  CHECK_THROWS(InvalidArgument, Relabellings::all(Relabellings::kMostExhausted + 1));
+}
+
+TEST(an_exhaustive_test_counts_every_relabelling_and_begins_with_the_identity) {
+  const Matrix models = rdms(2, 5, 6, 13);
+  const Matrix subjects = rdms(3, 5, 6, 14);
+  for (const Comparator comparator : kComparators) {
+    for (const Alternative alternative :
+         {Alternative::kGreater, Alternative::kLess, Alternative::kTwoSided}) {
+      const auto result = run(models, subjects, 5, {comparator, alternative, 0, 0, 2, true, true});
+      CHECK_EQUAL(result.n_relabelling, 120);
+      CHECK_EQUAL(result.null.rows(), 120);
+      check_families(result, alternative);
+      for (Index i = 0; i < 6; ++i) CHECK_EQUAL(result.null(0, i), result.scores(i / 3, i % 3));
+    }
+  }
+}
+
+TEST(controls_are_taken_out_as_the_formula_says) {
+  const Matrix models = rdms(2, 9, 50, 15);
+  const Matrix subjects = rdms(3, 9, 50, 16);
+  const Matrix controls = rdms(1, 9, 50, 17);
+  for (const Comparator comparator : {Comparator::kCorr, Comparator::kTauB}) {
+    const PermutationOptions plain{comparator, Alternative::kGreater, 40, 3, 1, false, true};
+    const auto xy = run(models, subjects, 9, plain);
+    const auto xz = run(models, controls, 9, plain);
+    const auto zy = run(controls, subjects, 9, plain).scores;
+    for (const Removal removal : {Removal::kPartial, Removal::kSemiPartial}) {
+      PermutationOptions options = plain;
+      options.controls = controls;
+      options.removal = removal;
+      const auto result = run(models, subjects, 9, options);
+      check_families(result, Alternative::kGreater);
+      for (Index order = -1; order < 40; ++order) {
+        for (Index i = 0; i < 2; ++i) {
+          for (Index j = 0; j < 3; ++j) {
+            const double r_xy = order < 0 ? xy.scores(i, j) : xy.null(order, 3 * i + j);
+            const double r_xz = order < 0 ? xz.scores(i, 0) : xz.null(order, i);
+            const double r_zy = zy(0, j);
+            double expected = (r_xy - r_xz * r_zy) / std::sqrt(1 - r_xz * r_xz);
+            if (removal == Removal::kPartial) expected /= std::sqrt(1 - r_zy * r_zy);
+            CHECK_NEAR(
+                order < 0 ? result.scores(i, j) : result.null(order, 3 * i + j), expected, 1e-13);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(controls_that_leave_nothing_are_refused) {
+  const Matrix models = rdms(2, 9, 50, 15);
+  const Matrix subjects = rdms(3, 9, 50, 16);
+  const auto without = [&](const Matrix& controls) {
+    PermutationOptions options{.comparator = Comparator::kCorr};
+    options.controls = controls;
+    return run(models, subjects, 9, options);
+  };
+  CHECK_THROWS(InvalidArgument, without(models.row(1)));
+  CHECK_THROWS(InvalidArgument, without(subjects.row(1)));
+  Matrix twice(2, models.cols());
+  twice << rdms(1, 9, 50, 18), rdms(1, 9, 50, 18);
+  CHECK_THROWS(InvalidArgument, without(twice));
+  CHECK_THROWS(InvalidArgument, without(rdms(1, 8, 50, 18)));
 }
 
 TEST(without_permutations_there_are_scores_alone) {
   const auto result = run(rdms(2, 5, 50, 1), rdms(3, 5, 50, 2), 5, {});
   CHECK_EQUAL(result.scores.rows() * result.scores.cols(), 6);
-  CHECK_EQUAL(result.exceed.sum() + result.group_exceed.sum(), 0);
+  CHECK_EQUAL(result.exceed.each.sum() + result.exceed.group.sum(), 0);
 }
 
 TEST(cancelling_throws) {

@@ -4,7 +4,9 @@
 //
 //   p = (1 + #{permutations at least as extreme as the observed}) / (1 + n_perm)
 //
-// Permutation i is the same for all models and subjects: a pure function of (seed, i).
+// or, where all n! relabellings are gone through, the part of them that is, the identity included.
+//
+// A relabelling is the same for all models and subjects: a pure function of (seed, i).
 // Cost per permutation, model and subject: O(m) for dot products, O(m log m) for Kendall.
 // The same bits for any thread count.
 #pragma once
@@ -15,10 +17,10 @@
 #include "dnnbrain/core/types.hpp"
 #include "dnnbrain/kernels/comparator.hpp"
 #include "dnnbrain/kernels/matrix.hpp"
+#include "dnnbrain/kernels/partial.hpp"
+#include "dnnbrain/kernels/tally.hpp"
 
 namespace dnnbrain {
-
-enum class Alternative { kGreater, kLess, kTwoSided };
 
 struct PermutationOptions {
   Comparator comparator = Comparator::kTauB;
@@ -26,12 +28,17 @@ struct PermutationOptions {
   Index n_perm = 0;
   std::uint64_t seed = 0;
   int n_threads = 1;
+  bool exhaustive = false;  // all n_cond! relabellings; n_perm and seed are ignored
+  bool keep_null = false;
+  Matrix controls{};  // (n_control, n_pair) RDMs to take out, see partial.hpp
+  Removal removal = Removal::kPartial;
 };
 
 struct PermutationResult {
-  Matrix scores;             // (n_model, n_subject)
-  CountMatrix exceed;        // (n_model, n_subject) permutations at least as extreme
-  CountMatrix group_exceed;  // (n_model, 1) likewise, for the mean over subjects
+  Matrix scores;            // (n_model, n_subject)
+  Exceedances exceed;       // where all relabellings are gone through, the identity is one of them
+  Index n_relabelling = 0;  // that were counted
+  Matrix null;              // (n_relabelling, n_model * n_subject) if kept, else empty
 };
 
 /// Compare models with subjects; with n_perm = 0 scores alone.
