@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -155,6 +158,36 @@ def test_ranks_are_exact_at_every_width_of_registers(n_cond: int) -> None:
         null = rsa.mantel(x, y, "spearman", n_perm=3, random_state=2).null
         expected = null_scores("spearman", x[None], y[None], n_perm=3, seed=2)[:, 0, 0]
         np.testing.assert_allclose(null, expected, rtol=0, atol=EXACT)
+
+
+_NARROW = """
+import sys
+import numpy as np
+from dnnbrain_cpp import rsa
+
+rng = np.random.default_rng(29)
+x, y = rng.random((2, 1225)).round(2)
+nulls = [rsa.mantel(x, y, m, 20, random_state=1).null for m in ("spearman", "rho-a", "corr")]
+sys.stdout.write(np.array(nulls).tobytes().hex())
+"""
+
+
+def test_other_instructions_give_the_same() -> None:
+    """Whole numbers to the bit, real ones but for the rounding of fused products."""
+    found = []
+    for instructions in ("portable", "avx512", ""):
+        environment = {**os.environ, "DNNBRAIN_SIMD": instructions}
+        done = subprocess.run(
+            [sys.executable, "-c", _NARROW],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        found.append(np.frombuffer(bytes.fromhex(done.stdout)).reshape(3, -1))
+    for other in found[1:]:
+        np.testing.assert_array_equal(other[:2], found[0][:2])
+        np.testing.assert_allclose(other[2], found[0][2], rtol=0, atol=EXACT)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "dnnbrain/core/simd.hpp"
+
 namespace dnnbrain {
 
 namespace {
@@ -74,26 +76,20 @@ DNNBRAIN_MULTIPLY(group_baseline, double, 2, kGroup)
 DNNBRAIN_MULTIPLY(group_baseline, float, 2, kGroup)
 
 #ifdef __x86_64__
-[[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(one_avx2, double, 4, 1)
-    [[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(one_avx2, float, 4, 1)
-        [[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(group_avx2, double, 4, kGroup)
-            [[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(group_avx2, float, 4, kGroup)
-                [[gnu::target("avx512f,avx512dq")]] DNNBRAIN_MULTIPLY(one_avx512, double, 8, 1)
-                    [[gnu::target("avx512f,avx512dq")]] DNNBRAIN_MULTIPLY(one_avx512, float, 8, 1)
-                        [[gnu::target("avx512f,avx512dq")]] DNNBRAIN_MULTIPLY(group_avx512,
-                                                                              double,
-                                                                              8,
-                                                                              kGroup)
-                            [[gnu::target("avx512f,avx512dq")]] DNNBRAIN_MULTIPLY(group_avx512,
-                                                                                  float,
-                                                                                  8,
-                                                                                  kGroup)
+[[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(
+    one_avx2, double, 4, 1) [[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(one_avx2, float, 4, 1)
+    [[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(group_avx2, double, 4, kGroup)
+        [[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(group_avx2, float, 4, kGroup)
+            [[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(one_avx512, double, 8, 1)
+                [[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(one_avx512, float, 8, 1)
+                    [[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(group_avx512, double, 8, kGroup)
+                        [[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(group_avx512, float, 8, kGroup)
 #endif
 
 #undef DNNBRAIN_MULTIPLY
 
-                                template <class Value>
-                                struct Multiply {
+                            template <class Value>
+                            struct Multiply {
   using Function = void (*)(const Panel<Value>&, const double*, Index, Sums&);
   Function one;    // one b
   Function group;  // kGroup of them
@@ -102,9 +98,7 @@ DNNBRAIN_MULTIPLY(group_baseline, float, 2, kGroup)
 template <class Value>
 Multiply<Value> choose_multiply() {
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
-    return {one_avx512, group_avx512};
-  }
+  if (widest_simd() >= Simd::kAvx512) return {one_avx512, group_avx512};
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     return {one_avx2, group_avx2};
   }

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "dnnbrain/core/error.hpp"
+#include "dnnbrain/core/simd.hpp"
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -124,23 +125,15 @@ void multiply_any(const Problem& problem, Index n_register, Index n_b) {
 
 #pragma GCC diagnostic pop
 
-bool has_instructions() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
-}
-
 #else
 
 void multiply_any(const Problem&, Index, Index) {}
-bool has_instructions() { return false; }
 
 #endif
 
 }  // namespace
 
-bool ShortProducts::available() {
-  static const bool answer = has_instructions();
-  return answer;
-}
+bool ShortProducts::available() { return widest_simd() >= Simd::kAvx512Vbmi2; }
 
 ShortProducts::ShortProducts(Index n_cond)
     : n_cond_(n_cond), n_register_((n_cond + kLanes - 1) / kLanes) {
