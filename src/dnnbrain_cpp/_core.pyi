@@ -193,6 +193,7 @@ def mantel_tests(
     n_perm: int,
     exhaustive: bool,
     keep_null: bool,
+    stop_after: int,
     seed: int,
     n_threads: int,
     progress: _Progress,

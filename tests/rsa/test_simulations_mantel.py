@@ -76,6 +76,16 @@ def test_all_relabellings() -> None:
     check("mantel, spearman, all of 7!", rate(p_value, 3))
 
 
+def test_stopped_early() -> None:
+    def p_value(rng: np.random.Generator, test: int) -> float:
+        x, y = rdms(rng, 2)
+        return rsa.mantel(
+            x, y, "spearman", 999, random_state=test, stop_after=20, n_threads=1
+        ).p_value
+
+    check("mantel, spearman, stopped after 20", rate(p_value, 7))
+
+
 def group(rng: np.random.Generator, n_model: int) -> tuple[Values, Values]:
     """Models that resemble each other, and subjects that do, of unrelated conditions."""
     models = rdms(rng, n_model, rng.standard_normal((N_COND, 3)))

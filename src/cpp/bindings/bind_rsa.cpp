@@ -50,6 +50,7 @@ PermutationResult mantel_tests(const ArrayF64& models,
                                Index n_perm,
                                bool exhaustive,
                                bool keep_null,
+                               Index stop_after,
                                std::uint64_t seed,
                                int n_threads,
                                const py::object& progress) {
@@ -62,7 +63,8 @@ PermutationResult mantel_tests(const ArrayF64& models,
                              .n_threads = n_threads,
                              .exhaustive = exhaustive,
                              .keep_null = keep_null,
-                             .removal = removal};
+                             .removal = removal,
+                             .stop_after = stop_after};
   if (controls) options.controls = matrix_view(*controls, "controls");
   return run_monitored(progress, [&](Monitor& monitor) {
     return permutation_test(model_view, subject_view, n_cond, options, monitor);
@@ -130,6 +132,7 @@ void bind_rsa(py::module_& m) {
         py::arg("n_perm"),
         py::arg("exhaustive"),
         py::arg("keep_null"),
+        py::arg("stop_after"),
         py::arg("seed"),
         py::arg("n_threads"),
         py::arg("progress"));

@@ -164,6 +164,12 @@ void check_arguments(const MatrixView& models,
                    " pairs as well; got ",
                    options.controls.cols(),
                    ".");
+  DNNBRAIN_REQUIRE(options.stop_after == 0 || (models.rows() == 1 && subjects.rows() == 1),
+                   "a test can be stopped early for one model and one subject; got ",
+                   models.rows(),
+                   " and ",
+                   subjects.rows(),
+                   ".");
   DNNBRAIN_REQUIRE(options.n_perm >= 0, "n_perm must not be negative; got ", options.n_perm, ".");
   DNNBRAIN_REQUIRE(
       options.n_threads >= 1, "n_threads must be positive; got ", options.n_threads, ".");
@@ -222,13 +228,21 @@ PermutationResult permutation_test(const MatrixView& models,
       result.scores = Eigen::Map<const Matrix>(block.data(), n_model, n_subject);
       tally.emplace(result.scores, options.alternative, partial ? kRounding : scorer->rounding());
     }
-    for (Index row = first == 0 ? n_uncounted : 0; row < n_here; ++row) {
+    const Index skipped = first == 0 ? n_uncounted : 0;
+    Index row = skipped;
+    bool stopped = false;
+    for (; row < n_here && !stopped; ++row) {
       tally->count(row_of(block, row));
+      stopped = tally->exceedances().each(0, 0) == options.stop_after && options.stop_after > 0;
     }
     if (options.keep_null) {
-      const Index skipped = first == 0 ? n_uncounted : 0;
-      result.null.middleRows(first + skipped - n_uncounted, n_here - skipped) =
-          block.middleRows(skipped, n_here - skipped);
+      result.null.middleRows(first + skipped - n_uncounted, row - skipped) =
+          block.middleRows(skipped, row - skipped);
+    }
+    if (stopped) {
+      result.n_relabelling = first + row - n_uncounted;
+      if (options.keep_null) result.null.conservativeResize(result.n_relabelling, Eigen::NoChange);
+      break;
     }
   }
   result.exceed = tally->exceedances();

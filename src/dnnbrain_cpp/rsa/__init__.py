@@ -9,6 +9,7 @@ from dnnbrain_cpp.rsa._conditions import average_conditions
 from dnnbrain_cpp.rsa._dissimilarity import METRICS, rdm
 from dnnbrain_cpp.rsa._files import load_rdms
 from dnnbrain_cpp.rsa._mantel import MantelResult, mantel
+from dnnbrain_cpp.rsa._mantel_moments import MantelMoments, mantel_moments
 from dnnbrain_cpp.rsa._methods import METHODS
 from dnnbrain_cpp.rsa._noise import noise_precision
 from dnnbrain_cpp.rsa._rdms import RDM, RDMs
@@ -18,6 +19,7 @@ __all__ = [
     "METRICS",
     "RDM",
     "BootstrapResult",
+    "MantelMoments",
     "MantelResult",
     "NoiseCeiling",
     "RDMs",
@@ -28,6 +30,7 @@ __all__ = [
     "compare",
     "load_rdms",
     "mantel",
+    "mantel_moments",
     "noise_ceiling",
     "noise_precision",
     "rdm",

@@ -51,6 +51,7 @@ def permute(
     controls: RDMs | None = None,
     removal: str = "partial",
     keep_null: bool = False,
+    stop_after: int = 0,
 ) -> Tested:
     """Score every model with every RDM of the data, relabelling conditions `n_perm` times."""
     check_choice(alternative, "alternative", tuple(ALTERNATIVES))
@@ -70,6 +71,7 @@ def permute(
             n_perm,
             exact,
             keep_null,
+            0 if exact else stop_after,
             seed or 0,
             resolve_n_threads(n_threads),
             report,
@@ -78,7 +80,10 @@ def permute(
     def p(exceed: NDArray[np.int64]) -> NDArray[np.float64] | None:
         if not n_perm:
             return None
-        drawn = 0 if exact else 1  # of all relabellings the identity is one; of drawn ones, extra
+        stopped = tests.n_relabelling < n_perm and not exact
+        # Of all relabellings the identity is one; of drawn ones, one more, unless it is known which
+        # exceedance came last (Besag & Clifford 1991).
+        drawn = 0 if exact or stopped else 1
         return np.asarray((drawn + exceed) / (drawn + tests.n_relabelling))
 
     return Tested(

@@ -6,6 +6,9 @@
 //
 // or, where all n! relabellings are gone through, the part of them that is, the identity included.
 //
+// A test of one model and one subject may end after h exceedances, at relabelling number l: p is
+// then h / l (Besag & Clifford 1991), and most of the work is saved where there is nothing to find.
+//
 // A relabelling is the same for all models and subjects: a pure function of (seed, i).
 // Cost per permutation, model and subject: O(m) for dot products, O(m log m) for Kendall.
 // The same bits for any thread count.
@@ -32,12 +35,13 @@ struct PermutationOptions {
   bool keep_null = false;
   Matrix controls{};  // (n_control, n_pair) RDMs to take out, see partial.hpp
   Removal removal = Removal::kPartial;
+  Index stop_after = 0;  // of one model and one subject: end at so many exceedances, 0 for never
 };
 
 struct PermutationResult {
   Matrix scores;            // (n_model, n_subject)
   Exceedances exceed;       // where all relabellings are gone through, the identity is one of them
-  Index n_relabelling = 0;  // that were counted
+  Index n_relabelling = 0;  // that were counted, fewer than asked for if it was stopped
   Matrix null;              // (n_relabelling, n_model * n_subject) if kept, else empty
 };
 
