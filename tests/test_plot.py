@@ -17,6 +17,8 @@ from PIL import Image
 
 from dnnbrain_cpp import plot
 from dnnbrain_cpp.rsa import RDMs
+from dnnbrain_cpp.rsa import dendrogram as rsa_dendrogram
+from dnnbrain_cpp.rsa import mds as rsa_mds
 
 LAYERS = ["conv1", "conv2", "fc"]
 
@@ -152,3 +154,40 @@ def test_nothing_global_changes(tmp_path: Path) -> None:
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code, tmp_path / "a.png"], env=environment, check=True)
+
+
+def test_rdm_matrix_takes_one_rdm_and_several() -> None:
+    rdms = RDMs(np.arange(12.0).reshape(2, 6))
+    for given, options in ((rdms[1], {}), (rdms, {"index": 1}), (rdms.square(), {"index": 1})):
+        ax = plot.rdm_matrix(given, **options)
+        drawn = np.ma.filled(ax.images[0].get_array(), np.nan)
+        assert drawn[0, 1] == 6.0
+        assert np.isnan(np.diagonal(drawn)).all()
+
+
+def test_mds_draws_each_category_with_its_own_colour_and_shape() -> None:
+    layout = rsa_mds(np.random.default_rng(0).random(15), random_state=0)
+    ax = plot.mds(layout, categories=["a", "b", "a", "b", "a", "b"])
+    assert ax.get_aspect() == 1
+    drawn = np.concatenate([points.get_offsets() for points in ax.collections])
+    np.testing.assert_allclose(drawn, layout.positions[[0, 2, 4, 1, 3, 5]])
+    assert ax.get_legend_handles_labels()[1] == ["a", "b"]
+    assert [text.get_text() for text in ax.texts] == list("012345")
+    assert not plot.mds(layout.positions).texts
+    with pytest.raises(ValueError, match="categories must name 6 conditions; got 2"):
+        plot.mds(layout, categories=["a", "b"])
+    with pytest.raises(ValueError, match="two dimensions; got 1"):
+        plot.mds(layout.positions[:, :1])
+
+
+def test_dendrogram_colours_clusters() -> None:
+    places = np.array([0.0, 1.0, 30.0, 31.0, 32.5])
+    tree = rsa_dendrogram(np.abs(np.subtract.outer(places, places)))
+    ax = plot.dendrogram(tree, n_cluster=2)
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == [str(i) for i in tree.order]
+    colours = {tuple(np.round(c[:3], 3)) for lines in ax.collections for c in lines.get_color()}
+    assert len(colours) == 3  # two clusters, and the join of both
+    heights = [path.vertices[1, 1] for lines in ax.collections for path in lines.get_paths()]
+    assert sorted(heights) == pytest.approx(sorted(tree.linkage[:, 2]))
+    with pytest.raises(ValueError, match="from 1 to 5; got 6"):
+        plot.dendrogram(tree, n_cluster=6)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import dnnbrain_cpp
-from dnnbrain_cpp import encoding, linear, stats
+from dnnbrain_cpp import encoding, linear, rsa, stats
 
 REQUIRED = inspect.Parameter.empty
 
@@ -49,6 +49,22 @@ PARAMETERS: dict[Any, dict[str, Any]] = {
     encoding.stack: {"features": REQUIRED, "responses": REQUIRED},
     encoding.variance_partition: {"bands": REQUIRED, "responses": REQUIRED, "cv": 5},
     encoding.noise_ceiling: {"responses": REQUIRED},
+    rsa.rdm: {
+        "features": REQUIRED,
+        "metric": "correlation",
+        "ids": None,
+        "conditions": None,
+        "runs": None,
+        "precision": None,
+        "noise": None,
+        "residuals": None,
+    },
+    rsa.load_rdms: {"path": REQUIRED, "key": None, "ids": None, "names": None},
+    rsa.save_rdms: {"rdms": REQUIRED, "path": REQUIRED, "kind": "dRDM"},
+    rsa.noise_precision: {"residuals": REQUIRED, "method": "ledoit-wolf", "dof": None},
+    rsa.average_conditions: {"patterns": REQUIRED, "labels": REQUIRED},
+    rsa.mds: {"rdm": REQUIRED, "n_components": 2, "kind": "metric", "random_state": None},
+    rsa.dendrogram: {"rdm": REQUIRED, "method": "average"},
     stats.rm_anova: {"y": REQUIRED, "within": ("network", "layer")},
     stats.ttest: {"a": REQUIRED, "b": None, "paired": False, "axis": 0},
     stats.wilcoxon: {"a": REQUIRED, "b": None, "axis": 0},

@@ -26,7 +26,9 @@ __all__ = [
     "MARKERS",
     "ceiling_band",
     "contact_sheet",
+    "dendrogram",
     "layer_curve",
+    "mds",
     "rdm_matrix",
     "score_distribution",
     "slice_map",
@@ -42,12 +44,28 @@ _INK = "#2B3038"
 _FAINT = "#8A929C"
 _OUTSIDE = "#EEF0F2"
 _MAX_TICKS = 16
+_MAX_POINT_LABELS = 30
 _LONG_LABELS = 28  # characters that fit under an axis side by side
 
 
 @runtime_checkable
 class _HasSquare(Protocol):
     def square(self) -> NDArray[np.float64]: ...
+
+
+@runtime_checkable
+class _HasPositions(Protocol):
+    @property
+    def positions(self) -> NDArray[np.float64]: ...
+    @property
+    def ids(self) -> tuple[str, ...]: ...
+
+
+class _HasLinkage(Protocol):
+    @property
+    def linkage(self) -> NDArray[np.float64]: ...
+    @property
+    def ids(self) -> tuple[str, ...]: ...
 
 
 def layer_curve(
@@ -219,6 +237,114 @@ def rdm_matrix(
     return ax
 
 
+def mds(
+    layout: ArrayLike | _HasPositions,
+    *,
+    ids: Sequence[str] | None = None,
+    categories: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw conditions in the plane, such as `rsa.mds` lays them out.
+
+    Parameters
+    ----------
+    layout : MDSResult, or array_like of shape (n_cond, 2)
+        Of more dimensions, the first two.
+    ids : sequence of str, optional
+        Written beside the points; by default, those of the result if there are at most 30.
+    categories : sequence of str, optional
+        One per condition; each has a colour and a shape.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        Both axes have one scale.
+    """
+    if isinstance(layout, _HasPositions):
+        positions = layout.positions
+        if ids is None and len(layout.ids) <= _MAX_POINT_LABELS:
+            ids = layout.ids
+    else:
+        positions = as_array(layout, "layout", dtype=np.float64, ndim=2)
+    if positions.shape[1] < 2:
+        raise ValueError(f"layout must have two dimensions; got {positions.shape[1]}.")
+    x, y = positions[:, 0], positions[:, 1]
+    groups = [""] * len(x) if categories is None else [str(name) for name in categories]
+    if len(groups) != len(x):
+        raise ValueError(f"categories must name {len(x)} conditions; got {len(groups)}.")
+    ax = _axes(ax, (4.5, 4.2))
+    for place, group in enumerate(dict.fromkeys(groups)):
+        members = [name == group for name in groups]
+        ax.scatter(
+            x[members],
+            y[members],
+            s=28,
+            linewidth=0,
+            label=group or None,
+            color=COLORS[place % len(COLORS)],
+            marker=MARKERS[place % len(MARKERS)],
+        )
+    for label, left, bottom in zip(ids or (), x, y, strict=False):
+        ax.annotate(
+            label, (left, bottom), (4, 3), textcoords="offset points", fontsize=7.5, color=_INK
+        )
+    if categories is not None:
+        ax.legend(frameon=False, fontsize=8.5)
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_color(_FAINT)
+    return ax
+
+
+def dendrogram(
+    tree: _HasLinkage,
+    *,
+    n_cluster: int = 1,
+    label: str = "dissimilarity",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a tree of conditions, such as `rsa.dendrogram` makes.
+
+    Parameters
+    ----------
+    tree : Dendrogram
+    n_cluster : int
+        Into how many clusters the tree is cut; each has a colour.
+    label : str
+        Of the axis of heights.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    from scipy.cluster import hierarchy
+
+    n_cond = len(tree.ids)
+    if not 1 <= n_cluster <= n_cond:
+        raise ValueError(f"n_cluster must be from 1 to {n_cond}; got {n_cluster}.")
+    color_of = dict(enumerate(_FAINT for _ in range(2 * n_cond - 1)))
+    if n_cluster > 1:
+        color_of.update(_cluster_colors(tree.linkage, n_cluster))
+    ax = _axes(ax, (max(4.0, 0.16 * n_cond), 3.2))
+    hierarchy.dendrogram(
+        tree.linkage,
+        labels=list(tree.ids),
+        link_color_func=color_of.__getitem__,
+        leaf_rotation=90,
+        leaf_font_size=8 if n_cond <= _MAX_POINT_LABELS else 5,
+        ax=ax,
+    )
+    ax.set_ylabel(label, fontsize=9, color=_INK)
+    ax.spines[["top", "right", "bottom"]].set_visible(False)
+    ax.spines["left"].set_color(_FAINT)
+    ax.tick_params(axis="y", labelsize=9, color=_FAINT, labelcolor=_INK)
+    ax.tick_params(axis="x", color=_FAINT, labelcolor=_INK)
+    return ax
+
+
 def slice_map(
     volume: Any,
     *,
@@ -378,6 +504,24 @@ def _layer_ticks(ax: Axes, layers: Sequence[str]) -> None:
         rotation_mode="anchor" if slanted else "default",
     )
     ax.set_xlim(-0.5, len(layers) - 0.5)
+
+
+def _cluster_colors(linkage: NDArray[np.float64], n_cluster: int) -> dict[int, str]:
+    """Return a colour for each join inside a cluster of the tree cut into `n_cluster`."""
+    from scipy.cluster import hierarchy
+
+    clusters = hierarchy.fcluster(linkage, n_cluster, criterion="maxclust")
+    order = clusters[hierarchy.leaves_list(linkage)]
+    color = {name: COLORS[i % len(COLORS)] for i, name in enumerate(dict.fromkeys(order))}
+    n_cond = len(clusters)
+    of_node: dict[int, int | None] = dict(enumerate(clusters))
+    colors = {}
+    for place, (left, right) in enumerate(linkage[:, :2].astype(int)):
+        same = of_node[left] is not None and of_node[left] == of_node[right]
+        of_node[n_cond + place] = of_node[left] if same else None
+        if same:
+            colors[n_cond + place] = color[of_node[left]]
+    return colors
 
 
 def _vector(value: ArrayLike, name: str, n: int) -> NDArray[np.float64]:

@@ -8,17 +8,21 @@ from dnnbrain_cpp.rsa._compare import RSAResult, compare
 from dnnbrain_cpp.rsa._conditions import average_conditions
 from dnnbrain_cpp.rsa._dissimilarity import METRICS, rdm
 from dnnbrain_cpp.rsa._files import load_rdms
+from dnnbrain_cpp.rsa._layout import Dendrogram, MDSResult, dendrogram, mds
 from dnnbrain_cpp.rsa._mantel import MantelResult, mantel
 from dnnbrain_cpp.rsa._mantel_moments import MantelMoments, mantel_moments
 from dnnbrain_cpp.rsa._methods import METHODS
 from dnnbrain_cpp.rsa._noise import noise_precision
 from dnnbrain_cpp.rsa._rdms import RDM, RDMs
+from dnnbrain_cpp.rsa._save import save_rdms
 
 __all__ = [
     "METHODS",
     "METRICS",
     "RDM",
     "BootstrapResult",
+    "Dendrogram",
+    "MDSResult",
     "MantelMoments",
     "MantelResult",
     "NoiseCeiling",
@@ -28,10 +32,13 @@ __all__ = [
     "average_conditions",
     "bootstrap",
     "compare",
+    "dendrogram",
     "load_rdms",
     "mantel",
     "mantel_moments",
+    "mds",
     "noise_ceiling",
     "noise_precision",
     "rdm",
+    "save_rdms",
 ]

@@ -1,4 +1,4 @@
-"""RDMs from files: NumPy, and MATLAB of any version."""
+"""RDMs from files: NumPy, MATLAB of any version, DNNBrain's and rsatoolbox's HDF5."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnbrain_cpp._validate import as_array
+from dnnbrain_cpp.rsa._hdf5 import read_hdf5, texts
 from dnnbrain_cpp.rsa._rdms import RDMs
 
 __all__ = ["load_rdms"]
 
 _IDS_KEY = "ids"
 _NAMES_KEY = "names"
+_METRIC_KEY = "metric"
+_CONDENSED_KEY = "dissimilarities"
 
 
 def load_rdms(
@@ -31,10 +34,13 @@ def load_rdms(
     Parameters
     ----------
     path : path
-        ``.npy``, ``.npz``, or ``.mat`` (version 5 or 7.3).
+        ``.npy``, ``.npz``, ``.mat`` (version 5 or 7.3), ``.rdm.h5`` of DNNBrain, ``.h5`` or
+        ``.hdf5`` of rsatoolbox. Of rsatoolbox's descriptors, the first that holds distinct strings
+        gives the ids, and the names.
     key : str, optional
         Name of the array inside; needed when several could be meant. A MATLAB struct array with a
-        field ``RDM`` will do; its field ``name`` names the RDMs.
+        field ``RDM`` will do; its field ``name`` names the RDMs. Of ``.rdm.h5``, the one layer or
+        region to read.
     ids : sequence of str, optional
         One per condition, where the file has none (a ``.npz`` may hold an array ``ids``).
     names : sequence of str, optional
@@ -56,29 +62,51 @@ def load_rdms(
     and (n_pair, n_rdm). Where both of the last two would do, `ids` decide.
     """
     path = Path(path)
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        return _load_hdf5(path, key, ids, names)
     arrays = _read_arrays(path)
     chosen = _choose(arrays, key, path)
     array, field_names = _from_struct(arrays[chosen], path)
     if ids is None and _IDS_KEY in arrays:
-        ids = _texts(arrays[_IDS_KEY])
+        ids = texts(arrays[_IDS_KEY])
     if names is None:
         names = field_names
     if names is None and _NAMES_KEY in arrays:
-        names = _texts(arrays[_NAMES_KEY])
+        names = texts(arrays[_NAMES_KEY])
+    metric = texts(arrays[_METRIC_KEY])[0] if _METRIC_KEY in arrays else None
     try:
-        rdms = _to_rdms(as_array(array, "RDMs", dtype=np.float64, ndim=(1, 2, 3)), ids)
+        array = as_array(array, "RDMs", dtype=np.float64, ndim=(1, 2, 3))
+        # What save_rdms has written is condensed, also where it looks square.
+        rdms = RDMs(array) if chosen == _CONDENSED_KEY else _to_rdms(array, ids)
         if names is None:
             names = [f"subject-{i + 1:02d}" for i in range(len(rdms))]
-        return RDMs(rdms.dissimilarities, ids=ids, names=names)
+        return RDMs(rdms.dissimilarities, ids=ids, names=names, metric=metric)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} ({chosen}): {error}") from error
+
+
+def _load_hdf5(
+    path: Path, key: str | None, ids: Sequence[str] | None, names: Sequence[str] | None
+) -> RDMs:
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file of RDMs: {path}")
+    try:
+        rdms = read_hdf5(path, key)
+    except (KeyError, OSError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from error
+    return RDMs(
+        rdms.dissimilarities,
+        ids=rdms.ids if ids is None else ids,
+        names=rdms.names if names is None else names,
+        metric=rdms.metric,
+    )
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     readers = {".npy": _read_npy, ".npz": _read_npz, ".mat": _read_mat}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise ValueError(f"RDMs are read from {', '.join(readers)} files; got {path}.")
+        raise ValueError(f"RDMs are read from {', '.join(readers)}, .h5, .hdf5 files; got {path}.")
     if not path.is_file():
         raise FileNotFoundError(f"no such file of RDMs: {path}")
     try:
@@ -103,14 +131,42 @@ def _read_mat(path: Path) -> dict[str, NDArray[Any]]:
     if h5py.is_hdf5(path):  # version 7.3, of which h5py gives the axes in reverse
         with h5py.File(path) as file:
             return {
-                name: item[()].T
+                name: value
                 for name, item in file.items()
-                if isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf"
+                if not name.startswith("#") and (value := _from_mat73(file, item)) is not None
             }
     from scipy.io import loadmat
 
     contents = loadmat(path)
     return {name: value for name, value in contents.items() if not name.startswith("__")}
+
+
+def _from_mat73(file: Any, item: Any) -> NDArray[Any] | None:
+    """Return a numeric array, a cell array of texts, or the fields RDM and name of a struct."""
+    import h5py
+
+    if isinstance(item, h5py.Group):
+        fields = [name for name in ("RDM", "name") if name in item]
+        if "RDM" not in fields:
+            return None
+        columns = {name: _cells(file, item[name], text=name == "name") for name in fields}
+        struct = np.empty(len(columns["RDM"]), dtype=[(name, object) for name in fields])
+        for name, cells in columns.items():
+            for place, cell in enumerate(cells):
+                struct[name][place] = cell
+        return struct
+    if item.dtype.kind == "O":  # a cell array, of which only texts mean anything here
+        cells = [file[reference] for reference in item[()].ravel()]
+        if not all(isinstance(cell, h5py.Dataset) and cell.dtype == np.uint16 for cell in cells):
+            return None
+        return np.array(_cells(file, item, text=True), dtype=object)
+    return item[()].T if item.dtype.kind in "iuf" else None
+
+
+def _cells(file: Any, item: Any, *, text: bool) -> list[Any]:
+    """Return what the references of a cell or struct array refer to; one struct has none."""
+    values = [item[()]] if item.dtype.kind != "O" else [file[ref][()] for ref in item[()].T.ravel()]
+    return ["".join(map(chr, value.T.ravel())) if text else value.T for value in values]
 
 
 def _is_candidate(array: NDArray[Any]) -> bool:
@@ -157,14 +213,8 @@ def _from_struct(array: NDArray[Any], path: Path) -> tuple[NDArray[Any], list[st
         )
     if "name" not in array.dtype.names:
         return np.stack(fields), None
-    names = _texts(array["name"])
+    names = texts(array["name"])
     return np.stack(fields), names if len(set(names)) == len(names) else None
-
-
-def _texts(array: NDArray[Any]) -> list[str]:
-    """Return strings from an array of them, of bytes, or of MATLAB's cells."""
-    cells: list[Any] = [np.asarray(cell).squeeze()[()] for cell in np.ravel(array)]
-    return [cell.decode() if isinstance(cell, bytes) else str(cell) for cell in cells]
 
 
 def _to_rdms(array: NDArray[np.float64], ids: Sequence[str] | None) -> RDMs:
