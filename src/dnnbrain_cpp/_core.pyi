@@ -311,6 +311,49 @@ def held_out_test(
     NDArray[np.float64],
 ]: ...
 
+# Least squares with weights that are not negative.
+
+def nnls(
+    grams: _F64Matrix,  # (1 or n_problem, n * n)
+    products: _F64Matrix,  # (n_problem, n)
+    n_threads: int,
+    progress: _Progress,
+) -> NDArray[np.float64]: ...  # (n_problem, n)
+
+# Weighted sums of RDMs, crossvalidated in samples.
+
+class SplitPlan:
+    def __init__(
+        self,
+        n_cond: int,
+        n_subject: int,
+        n_split: int,
+        n_test_cond: int,
+        n_test_subject: int,
+        resample_conditions: bool,
+        resample_subjects: bool,
+        seed: int,
+    ) -> None: ...
+    def draw(
+        self,
+        sample: int,
+        split: int,
+    ) -> tuple[list[int], list[int], list[int], list[int]]: ...  # counts, conditions first
+
+def reweight_rdms(
+    models: _F64Matrix,  # (n_model, n_pair)
+    subjects: _F64Matrix,  # (n_subject, n_pair)
+    plan: SplitPlan,
+    n_boot: int,
+    comparator: Comparator,
+    n_threads: int,
+    progress: _Progress,
+) -> tuple[
+    NDArray[np.float64],  # (n_boot + 1, n_model + 1) scores
+    NDArray[np.float64],  # (n_boot + 1, 2) ceilings
+    NDArray[np.float64],  # (n_boot + 1, n_model) weights
+]: ...
+
 # Convex combinations of models.
 
 def simplex_weights(
@@ -551,6 +594,53 @@ def solve_feature_ridge(
     standardize: bool,
     products: torch.Tensor | None = None,
 ) -> torch.Tensor: ...  # (p, n_target)
+
+# Regression of RDMs on units.
+
+class PairKind(Enum):
+    squared_difference = 0
+    product = 1
+
+def pair_scaling(
+    x: torch.Tensor,  # (n, p) float64, as in all that follows
+    kind: PairKind,
+) -> tuple[torch.Tensor, torch.Tensor]: ...  # (p,) means, (p,) one over standard deviations
+def pair_gram(x: torch.Tensor, kind: PairKind) -> torch.Tensor: ...  # (p, p)
+def scaled_pair_gram(x: torch.Tensor, kind: PairKind) -> torch.Tensor: ...  # (p, p)
+def pair_products(
+    x: torch.Tensor,
+    rdms: torch.Tensor,  # (T, n, n) float64
+    kind: PairKind,
+) -> torch.Tensor: ...  # (T, p)
+def pair_predictions(
+    x: torch.Tensor,
+    weights: torch.Tensor,  # (b, p) float64
+    kind: PairKind,
+) -> torch.Tensor: ...  # (b, n_pair)
+
+class PairRidge:
+    @property
+    def eigenvalues(self) -> torch.Tensor: ...  # (r,)
+    @property
+    def coefs(self) -> torch.Tensor: ...  # (T, r)
+    def solve(
+        self,
+        alphas: torch.Tensor,  # (F, T) float64
+    ) -> tuple[torch.Tensor, torch.Tensor]: ...  # (F T, p) weights, (F T,) intercepts
+
+def factor_pair_ridges(
+    x: torch.Tensor,
+    rdms: torch.Tensor,  # (T, n, n) float64
+    training: Sequence[torch.Tensor],  # rows, int64
+    kind: PairKind,
+) -> list[PairRidge]: ...
+def predict_pair_ridges(
+    ridges: Sequence[PairRidge],
+    alphas: Sequence[torch.Tensor],  # (F, T) float64
+    x: torch.Tensor,
+    test: Sequence[torch.Tensor],  # rows, int64
+    kind: PairKind,
+) -> list[torch.Tensor]: ...  # (F, T, n_pair of the test rows)
 
 # Univariate mapping.
 

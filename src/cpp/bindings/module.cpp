@@ -9,6 +9,8 @@ PYBIND11_MODULE(_core, m) {
   dnnbrain::bindings::bind_fold_map(m);
   dnnbrain::bindings::bind_frac_ridge(m);
   dnnbrain::bindings::bind_noise(m);
+  dnnbrain::bindings::bind_nnls(m);
+  dnnbrain::bindings::bind_pair_ridge(m);
   dnnbrain::bindings::bind_pca(m);
   dnnbrain::bindings::bind_pcr(m);
   dnnbrain::bindings::bind_pls(m);
@@ -18,6 +20,7 @@ PYBIND11_MODULE(_core, m) {
   dnnbrain::bindings::bind_rsa(m);
   dnnbrain::bindings::bind_held_out(m);
   dnnbrain::bindings::bind_bootstrap(m);
+  dnnbrain::bindings::bind_reweighting(m);
   dnnbrain::bindings::bind_simplex(m);
   dnnbrain::bindings::bind_sink(m);
   dnnbrain::bindings::bind_univariate(m);

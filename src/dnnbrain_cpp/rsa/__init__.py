@@ -8,30 +8,50 @@ from dnnbrain_cpp.rsa._compare import RSAResult, compare
 from dnnbrain_cpp.rsa._conditions import average_conditions
 from dnnbrain_cpp.rsa._dissimilarity import METRICS, rdm
 from dnnbrain_cpp.rsa._files import load_rdms
+from dnnbrain_cpp.rsa._fr_rsa import FRRSA
 from dnnbrain_cpp.rsa._layout import Dendrogram, MDSResult, dendrogram, mds
 from dnnbrain_cpp.rsa._mantel import MantelResult, mantel
 from dnnbrain_cpp.rsa._mantel_moments import MantelMoments, mantel_moments
 from dnnbrain_cpp.rsa._methods import METHODS
+from dnnbrain_cpp.rsa._models import (
+    FixedModel,
+    InterpolationModel,
+    Model,
+    SelectionModel,
+    WeightedModel,
+)
 from dnnbrain_cpp.rsa._noise import noise_precision
+from dnnbrain_cpp.rsa._partition import VariancePartition, variance_partition
 from dnnbrain_cpp.rsa._rdms import RDM, RDMs
+from dnnbrain_cpp.rsa._remix import decision_values, remix
+from dnnbrain_cpp.rsa._reweight import Reweighting, reweight
 from dnnbrain_cpp.rsa._save import save_rdms
 
 __all__ = [
+    "FRRSA",
     "METHODS",
     "METRICS",
     "RDM",
     "BootstrapResult",
     "Dendrogram",
+    "FixedModel",
+    "InterpolationModel",
     "MDSResult",
     "MantelMoments",
     "MantelResult",
+    "Model",
     "NoiseCeiling",
     "RDMs",
     "RSAResult",
+    "Reweighting",
     "Samples",
+    "SelectionModel",
+    "VariancePartition",
+    "WeightedModel",
     "average_conditions",
     "bootstrap",
     "compare",
+    "decision_values",
     "dendrogram",
     "load_rdms",
     "mantel",
@@ -40,5 +60,8 @@ __all__ = [
     "noise_ceiling",
     "noise_precision",
     "rdm",
+    "remix",
+    "reweight",
     "save_rdms",
+    "variance_partition",
 ]
