@@ -191,3 +191,39 @@ def test_dendrogram_colours_clusters() -> None:
     assert sorted(heights) == pytest.approx(sorted(tree.linkage[:, 2]))
     with pytest.raises(ValueError, match="from 1 to 5; got 6"):
         plot.dendrogram(tree, n_cluster=6)
+
+
+def test_timecourse_draws_curves_bands_and_marks() -> None:
+    times = np.linspace(-0.1, 0.4, 6)
+    ax = plot.timecourse(
+        times, [0, 0.1, np.nan, 0.3, 0.2, 0.1], sem=np.full(6, 0.02), label="early",
+        significant=[False, False, False, True, True, False], ceiling=[[0.3] * 6, [0.4] * 6],
+    )  # fmt: skip
+    curve = next(line for line in ax.lines if line.get_label() == "early")
+    np.testing.assert_array_equal(curve.get_ydata(), [0, 0.1, np.nan, 0.3, 0.2, 0.1])
+    (marks,) = (line for line in ax.lines if line.get_gid() == "significant")
+    np.testing.assert_array_equal(marks.get_xdata(), times[3:5])
+    assert len(ax.collections) == 2  # ceiling, standard error
+    again = plot.timecourse(times, np.zeros(6), significant=np.ones(6), color="#D55E00", ax=ax)
+    assert again is ax
+    heights = [float(line.get_ydata()[0]) for line in ax.lines if line.get_gid() == "significant"]
+    assert heights[1] > heights[0]
+    assert ax.get_xlim() == (times[0], times[-1])
+    with pytest.raises(ValueError, match="one value per time, 6"):
+        plot.timecourse(times, [1.0])
+
+
+def test_time_matrix_has_the_first_time_upwards() -> None:
+    times = np.arange(5) * 0.1
+    scores = np.arange(25.0).reshape(5, 5)
+    ax = plot.time_matrix(times, scores, significant=scores > 20)
+    (image,) = ax.images
+    np.testing.assert_array_equal(image.get_array(), scores)
+    assert image.origin == "lower"
+    np.testing.assert_allclose(image.get_extent(), (-0.05, 0.45, -0.05, 0.45))
+    assert image.get_clim() == (-24.0, 24.0)
+    assert len(ax.get_xticks()) > 2
+    with pytest.raises(ValueError, match="for each of 5 times"):
+        plot.time_matrix(times, np.ones((5, 4)))
+    with pytest.raises(ValueError, match="shape of scores"):
+        plot.time_matrix(times, scores, significant=np.ones((5, 4)))

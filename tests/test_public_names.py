@@ -69,6 +69,17 @@ PARAMETERS: dict[Any, dict[str, Any]] = {
     stats.ttest: {"a": REQUIRED, "b": None, "paired": False, "axis": 0},
     stats.wilcoxon: {"a": REQUIRED, "b": None, "axis": 0},
     stats.adjust: {"p": REQUIRED, "method": "bh"},
+    rsa.searchlight: {
+        "img": REQUIRED,
+        "mask": None,
+        "models": None,
+        "radius": None,
+        "metric": "correlation",
+        "method": "spearman",
+    },
+    rsa.timecourse: {"data": REQUIRED, "models": REQUIRED, "metric": "correlation", "window": 1},
+    stats.cluster_test: {"maps": REQUIRED, "threshold": None, "n_perm": 10_000},
+    stats.sign_flip_test: {"maps": REQUIRED, "n_perm": 10_000, "alternative": "two-sided"},
 }
 
 

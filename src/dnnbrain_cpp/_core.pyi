@@ -253,6 +253,106 @@ def resampled_ceilings(
     progress: _Progress,
 ) -> NDArray[np.float64]: ...  # (n_boot, 2), lower and upper
 
+# RSA in many places.
+
+class LocalMetric(Enum):
+    correlation = 0
+    cosine = 1
+    euclidean = 2
+    sqeuclidean = 3
+    crossnobis = 4
+
+def ball_neighbourhoods(
+    mask: NDArray[np.bool_],  # (n_x, n_y, n_z) C-contiguous
+    to_mm: Sequence[float],  # (9,) of the affine, row by row
+    radius: float,
+) -> tuple[
+    NDArray[np.int64],  # (n_vox + 1,) where each voxel's members begin
+    NDArray[np.int32],  # members, voxels in C order
+]: ...
+def searchlight(
+    data: _F64Matrix,  # (n_chn, n_run * n_cond)
+    n_cond: int,
+    n_run: int,
+    metric: LocalMetric,
+    starts: NDArray[np.int64],  # (n_centre + 1,)
+    members: NDArray[np.int32],
+    models: _F64Matrix,  # (n_model, n_pair)
+    comparator: Comparator,
+    keep_rdms: bool,
+    n_threads: int,
+    progress: _Progress,
+) -> tuple[
+    NDArray[np.float64],  # (n_centre, n_model) scores
+    NDArray[np.float64],  # (n_centre, n_pair) RDMs, or none
+]: ...
+def generalisation(
+    data: _F64Matrix,  # (n_chn, n_run * n_cond)
+    n_cond: int,
+    n_run: int,
+    metric: LocalMetric,
+    starts: NDArray[np.int64],  # (n_time + 1,)
+    members: NDArray[np.int32],
+    models: _F64Matrix,  # (n_model, n_pair)
+    comparator: Comparator,
+    n_threads: int,
+    progress: _Progress,
+) -> NDArray[np.float64]: ...  # (n_model, n_time * n_time)
+
+# Tests over subjects by sign flips.
+
+def sign_flip_test(
+    maps: _F64Matrix,  # (n_subject, n_point)
+    n_flip: int,
+    enumerate: bool,
+    seed: int,
+    alternative: Alternative,
+    n_threads: int,
+    progress: _Progress,
+) -> tuple[
+    NDArray[np.float64],  # (1, n_point) t
+    NDArray[np.int64],  # (1, n_point) flips at least as extreme
+    NDArray[np.int64],  # (1, n_point) flips whose most extreme point is
+    NDArray[np.float64],  # (1, n_flip) the most extreme t of each
+]: ...
+def cluster_test(
+    maps: _F64Matrix,  # (n_subject, n_point)
+    starts: NDArray[np.int64],  # (n_point + 1,)
+    neighbours: NDArray[np.int32],
+    threshold: float,
+    n_flip: int,
+    enumerate: bool,
+    seed: int,
+    alternative: Alternative,
+    n_threads: int,
+    progress: _Progress,
+) -> tuple[
+    NDArray[np.float64],  # (1, n_point) t
+    NDArray[np.int64],  # (1, n_point) cluster, 0 for none
+    NDArray[np.float64],  # (1, n_cluster) masses
+    NDArray[np.int64],  # (1, n_cluster) flips with a cluster at least as large
+    NDArray[np.float64],  # (1, n_flip) the largest mass of each
+]: ...
+def enhanced_cluster_test(
+    maps: _F64Matrix,  # (n_subject, n_point)
+    starts: NDArray[np.int64],  # (n_point + 1,)
+    neighbours: NDArray[np.int32],
+    extent: float,
+    height: float,
+    step: float,
+    n_flip: int,
+    enumerate: bool,
+    seed: int,
+    alternative: Alternative,
+    n_threads: int,
+    progress: _Progress,
+) -> tuple[
+    NDArray[np.float64],  # (1, n_point) t
+    NDArray[np.float64],  # (1, n_point) enhanced
+    NDArray[np.int64],  # (1, n_point) flips whose most extreme point is as extreme
+    NDArray[np.float64],  # (1, n_flip) the most extreme of each
+]: ...
+
 # Permutation tests of held-out predictions.
 
 class Exchange(Enum):

@@ -9,6 +9,7 @@ __all__ = [
     "NativeImportError",
     "NullBandWarning",
     "SkippedStimulusWarning",
+    "UndefinedRDMWarning",
 ]
 
 
@@ -34,3 +35,7 @@ class NullBandWarning(UserWarning):
 
 class SkippedStimulusWarning(UserWarning):
     """A stimulus could not be read and was left out, as asked."""
+
+
+class UndefinedRDMWarning(UserWarning):
+    """Patterns have no direction in some places, so there is no RDM and no score there."""

@@ -32,6 +32,8 @@ __all__ = [
     "rdm_matrix",
     "score_distribution",
     "slice_map",
+    "time_matrix",
+    "timecourse",
 ]
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#3D3D3D")
@@ -43,6 +45,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _INK = "#2B3038"
 _FAINT = "#8A929C"
 _OUTSIDE = "#EEF0F2"
+_BAR = "significant"  # marks the bars of timecourse
 _MAX_TICKS = 16
 _MAX_POINT_LABELS = 30
 _LONG_LABELS = 28  # characters that fit under an axis side by side
@@ -150,6 +153,132 @@ def ceiling_band(
         fontsize=8.5,
         color="#626A74",
     )
+    return ax
+
+
+def timecourse(
+    times: ArrayLike,
+    scores: ArrayLike,
+    *,
+    sem: ArrayLike | None = None,
+    significant: ArrayLike | None = None,
+    ceiling: ArrayLike | None = None,
+    label: str | None = None,
+    color: str = COLORS[0],
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one score per time as a curve.
+
+    Parameters
+    ----------
+    times : array_like of shape (n_time,)
+    scores : array_like of shape (n_time,)
+        NaN leaves a gap.
+    sem : array_like of shape (n_time,), optional
+        Standard errors, drawn as a band around the curve.
+    significant : array_like of bool, shape (n_time,), optional
+        Drawn as marks in the curve's colour at the bottom; each call with the same axes adds a row
+        above the last.
+    ceiling : array_like of shape (2, n_time), optional
+        Lower and upper noise ceiling, drawn as a grey band.
+    label : str, optional
+        For the legend.
+    color : str
+    ax : Axes, optional
+        Call again with the same axes to add a curve.
+
+    Returns
+    -------
+    Axes
+    """
+    x: NDArray[np.float64] = as_array(times, "times", dtype=np.float64, ndim=1)
+    y = _vector(scores, "scores", len(x), "time")
+    ax = _axes(ax, (5.6, 3.4))
+    if not ax.lines:
+        ax.axhline(0, color=_FAINT, linewidth=0.8, zorder=1)
+    if ceiling is not None:
+        lower, upper = as_array(ceiling, "ceiling", dtype=np.float64, ndim=2)
+        ax.fill_between(x, lower, upper, color="#D9DDE2", linewidth=0, zorder=0)
+    if sem is not None:
+        error = _vector(sem, "sem", len(x), "time")
+        ax.fill_between(x, y - error, y + error, color=color, alpha=0.22, linewidth=0, zorder=2)
+    ax.plot(x, y, color=color, linewidth=2, label=label, zorder=3)
+    if significant is not None:
+        chosen = _vector(significant, "significant", len(x), "time") > 0
+        n_bar = sum(line.get_gid() == _BAR for line in ax.lines)
+        ax.plot(
+            x[chosen],
+            np.full(int(chosen.sum()), 0.02 + 0.025 * n_bar),
+            color=color,
+            linestyle="none",
+            marker="s",
+            markersize=3,
+            transform=ax.get_xaxis_transform(),
+            gid=_BAR,
+        )
+    ax.set_xlim(x.min(), x.max())
+    _tidy(ax)
+    return ax
+
+
+def time_matrix(
+    times: ArrayLike,
+    scores: ArrayLike,
+    *,
+    significant: ArrayLike | None = None,
+    limits: tuple[float, float] | None = None,
+    label: str = "score",
+    cmap: str = "RdBu_r",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one score per pair of times, the first time upwards and the second to the right.
+
+    Parameters
+    ----------
+    times : array_like of shape (n_time,)
+        Evenly spaced.
+    scores : array_like of shape (n_time, n_time)
+    significant : array_like of bool, shape (n_time, n_time), optional
+        Outlined.
+    limits : (float, float), optional
+        Of the colours; by default symmetric about zero.
+    label : str
+        Of the colour bar.
+    cmap : str
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    x: NDArray[np.float64] = as_array(times, "times", dtype=np.float64, ndim=1)
+    matrix = as_array(scores, "scores", dtype=np.float64, ndim=2)
+    if matrix.shape != (len(x), len(x)):
+        raise ValueError(
+            f"scores must have a row and a column for each of {len(x)} times; got {matrix.shape}."
+        )
+    ax = _axes(ax, (4.4, 3.6))
+    finite = np.abs(matrix[np.isfinite(matrix)])
+    most = float(finite.max()) if len(finite) else 1.0
+    low, high = limits or (-most, most)
+    half = (x[1] - x[0]) / 2 if len(x) > 1 else 0.5
+    extent = (x[0] - half, x[-1] + half, x[0] - half, x[-1] + half)
+    image = ax.imshow(
+        matrix, cmap=cmap, vmin=low, vmax=high, extent=extent, origin="lower", aspect="equal"
+    )
+    if significant is not None:
+        chosen = as_array(significant, "significant", dtype=np.float64, ndim=2)
+        if chosen.shape != matrix.shape:
+            raise ValueError(
+                f"significant must have the shape of scores, {matrix.shape}; got {chosen.shape}."
+            )
+        if 0 < chosen.sum() < chosen.size:
+            ax.contour(x, x, chosen, levels=[0.5], colors=_INK, linewidths=1)
+    ax.plot(extent[:2], extent[:2], color=_FAINT, linewidth=0.8, linestyle=(0, (4, 4)))
+    _color_bar(image, ax, label, shrink=0.85)
+    ax.xaxis.set_major_locator(_few_ticks())
+    ax.yaxis.set_major_locator(_few_ticks())
+    ax.tick_params(labelsize=9, color=_FAINT, labelcolor=_INK)
     return ax
 
 
@@ -524,10 +653,16 @@ def _cluster_colors(linkage: NDArray[np.float64], n_cluster: int) -> dict[int, s
     return colors
 
 
-def _vector(value: ArrayLike, name: str, n: int) -> NDArray[np.float64]:
+def _few_ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(5)
+
+
+def _vector(value: ArrayLike, name: str, n: int, each: str = "layer") -> NDArray[np.float64]:
     array: NDArray[np.float64] = as_array(value, name, dtype=np.float64, ndim=1)
     if len(array) != n:
-        raise ValueError(f"{name} must have one value per layer, {n}; got {len(array)}.")
+        raise ValueError(f"{name} must have one value per {each}, {n}; got {len(array)}.")
     return array
 
 

@@ -22,6 +22,8 @@ void bind_random(pybind11::module_& m);
 void bind_reweighting(pybind11::module_& m);
 void bind_ridge(pybind11::module_& m);
 void bind_rsa(pybind11::module_& m);
+void bind_searchlight(pybind11::module_& m);
+void bind_sign_flips(pybind11::module_& m);
 void bind_simplex(pybind11::module_& m);
 void bind_sink(pybind11::module_& m);
 void bind_univariate(pybind11::module_& m);

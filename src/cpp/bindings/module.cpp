@@ -21,6 +21,8 @@ PYBIND11_MODULE(_core, m) {
   dnnbrain::bindings::bind_held_out(m);
   dnnbrain::bindings::bind_bootstrap(m);
   dnnbrain::bindings::bind_reweighting(m);
+  dnnbrain::bindings::bind_searchlight(m);
+  dnnbrain::bindings::bind_sign_flips(m);
   dnnbrain::bindings::bind_simplex(m);
   dnnbrain::bindings::bind_sink(m);
   dnnbrain::bindings::bind_univariate(m);

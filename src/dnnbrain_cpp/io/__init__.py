@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from dnnbrain_cpp.io._geometry import VolumeGeometry, read_mask
-from dnnbrain_cpp.io._responses import Responses, read_responses, write_responses
+from dnnbrain_cpp.io._geometry import VolumeGeometry, as_geometry, read_mask
+from dnnbrain_cpp.io._responses import Responses, image_responses, read_responses, write_responses
 
-__all__ = ["Responses", "VolumeGeometry", "read_mask", "read_responses", "write_responses"]
+__all__ = [
+    "Responses",
+    "VolumeGeometry",
+    "as_geometry",
+    "image_responses",
+    "read_mask",
+    "read_responses",
+    "write_responses",
+]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from dnnbrain_cpp._validate import as_array
 from dnnbrain_cpp.io._nifti import is_nifti, open_nifti, read_volume
 from dnnbrain_cpp.io._sidecars import read_labels, sidecar_path
 
-__all__ = ["VolumeGeometry", "read_mask", "whole_volume"]
+__all__ = ["VolumeGeometry", "as_geometry", "read_mask", "whole_volume"]
 
 _MAX_SHIFT = 0.01  # of the smallest voxel side: float32 affines of one grid differ by far less
 
@@ -121,7 +122,7 @@ def whole_volume(img: Any) -> VolumeGeometry:
     return VolumeGeometry(labels, {1: "volume"}, img.affine.copy(), img.header.copy())
 
 
-def read_mask(path: Path, *, on: Any = None, on_path: Path | None = None) -> VolumeGeometry:
+def read_mask(path: Path, *, on: Any = None, on_path: object = None) -> VolumeGeometry:
     """Read a mask image and the names of its labels.
 
     Parameters
@@ -132,8 +133,8 @@ def read_mask(path: Path, *, on: Any = None, on_path: Path | None = None) -> Vol
     on : nibabel image, optional
         The image that the mask is for; shape and affine must agree, and the header is taken from
         it instead of from the mask.
-    on_path : Path, optional
-        Of that image, for messages.
+    on_path : object, optional
+        What that image is called in messages.
 
     Raises
     ------
@@ -143,22 +144,55 @@ def read_mask(path: Path, *, on: Any = None, on_path: Path | None = None) -> Vol
     if not is_nifti(path):
         raise ValueError(f"a mask must be a .nii or .nii.gz file; got {path.name!r}.")
     with open_nifti(path) as img:
-        shape = img.shape[:3] if img.shape[3:] == (1,) else img.shape
-        if len(shape) != 3:
-            raise ValueError(
-                f"a mask must be 3-D; {path} has shape {img.shape}. Choose one volume."
-            )
-        if on is not None:
-            _check_same_grid(shape, img.affine, path, on, on_path)
-        labels = _integer_labels(read_volume(img, path).reshape(shape), path)
+        labels = _labels_on_grid(img, lambda: read_volume(img, path), path, on, on_path)
     source = img if on is None else on
     return VolumeGeometry(
         labels, _label_names(labels, path), source.affine.copy(), source.header.copy()
     )
 
 
+def as_geometry(mask: Any, *, on: Any = None, on_name: object = "the image") -> VolumeGeometry:
+    """Return the places that a mask in memory or in a file says.
+
+    Parameters
+    ----------
+    mask : VolumeGeometry, path or nibabel image
+        As for `read_mask`; an image in memory has no names for its labels.
+    on : nibabel image, optional
+        As for `read_mask`.
+    on_name : object
+        What `on` is called in messages.
+    """
+    if isinstance(mask, str | os.PathLike):
+        return read_mask(Path(mask), on=on, on_path=on_name)
+    if isinstance(mask, VolumeGeometry):
+        if on is not None:
+            _check_same_grid(mask.shape, mask.affine, "the mask", on, on_name)
+        return mask
+    if not hasattr(mask, "dataobj"):
+        raise TypeError(
+            f"mask must be a VolumeGeometry, a NIfTI image or its path; got {type(mask).__name__}."
+        )
+    labels = _labels_on_grid(mask, lambda: np.asarray(mask.dataobj), "the mask", on, on_name)
+    source = mask if on is None else on
+    return VolumeGeometry(
+        labels, _default_names(labels), source.affine.copy(), source.header.copy()
+    )
+
+
+def _labels_on_grid(
+    img: Any, read: Callable[[], NDArray[Any]], name: object, on: Any, on_name: object
+) -> NDArray[np.int32]:
+    shape = img.shape[:3] if img.shape[3:] == (1,) else img.shape
+    if len(shape) != 3:
+        raise ValueError(f"a mask must be 3-D; {name} has shape {img.shape}. Choose one volume.")
+    if on is not None:
+        _check_same_grid(shape, img.affine, name, on, on_name)
+    return _integer_labels(read().reshape(shape), name)
+
+
 def _check_same_grid(
-    shape: tuple[int, ...], affine: NDArray[Any], path: Path, on: Any, on_path: Path | None
+    shape: tuple[int, ...], affine: NDArray[Any], path: object, on: Any, on_path: object
 ) -> None:
     if shape != on.shape[:3]:
         raise ValueError(
@@ -175,7 +209,7 @@ def _check_same_grid(
         )
 
 
-def _integer_labels(values: NDArray[Any], path: Path) -> NDArray[np.int32]:
+def _integer_labels(values: NDArray[Any], path: object) -> NDArray[np.int32]:
     values = np.where(np.isnan(values), 0, values)
     bad = (values < 0) | (values != np.rint(values)) | (values > np.iinfo(np.int32).max)
     if bad.any():
@@ -200,6 +234,9 @@ def _label_names(labels: NDArray[np.int32], path: Path) -> dict[int, str]:
                 f"{table} must name every label of {path}; {missing} are missing. Add them."
             )
         return {label: names[label] for label in present}
-    if present == [1]:
-        return {1: "mask"}
-    return {label: f"roi-{label}" for label in present}
+    return _default_names(labels)
+
+
+def _default_names(labels: NDArray[np.int32]) -> dict[int, str]:
+    present = [int(label) for label in np.unique(labels) if label]
+    return {1: "mask"} if present == [1] else {label: f"roi-{label}" for label in present}

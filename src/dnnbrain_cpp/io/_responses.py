@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from dnnbrain_cpp._files import atomic_path
 from dnnbrain_cpp._validate import as_array, check_ids
-from dnnbrain_cpp.io._geometry import VolumeGeometry, read_mask, whole_volume
+from dnnbrain_cpp.io._geometry import VolumeGeometry, as_geometry, read_mask, whole_volume
 from dnnbrain_cpp.io._nifti import NIFTI_SUFFIXES, is_nifti, open_nifti, read_series, save_nifti
 from dnnbrain_cpp.io._numpy import read_table
 from dnnbrain_cpp.io._sidecars import read_ids, sidecar_path, write_ids, write_labels
 
-__all__ = ["Responses", "read_responses", "write_responses"]
+__all__ = ["Responses", "image_responses", "read_responses", "write_responses"]
 
 PathLike = str | os.PathLike[str]
 
@@ -247,6 +247,43 @@ def read_responses(
         data,
         ids=_row_ids(source, ids, len(data)),
         rois=geometry.rois if geometry is not None and mask_path is not None else None,
+        geometry=geometry,
+    )
+
+
+def image_responses(
+    img: Any, *, mask: Any | None = None, ids: Sequence[str] | None = None
+) -> Responses:
+    """Return the responses that an image in memory holds.
+
+    Parameters
+    ----------
+    img : nibabel image of shape (n_x, n_y, n_z, n_stim)
+    mask : VolumeGeometry, nibabel image or path, optional
+        On the same grid; see `read_responses`. Without one, every voxel of the volume is taken.
+    ids : sequence of str, optional
+        The stimulus of each volume.
+
+    Returns
+    -------
+    Responses
+
+    Raises
+    ------
+    ValueError
+        If the image is not 4-D, or the mask lies on another grid.
+    """
+    if len(img.shape) != 4:
+        raise ValueError(
+            "responses must be 4-D, one volume per stimulus on the last axis; the image has shape "
+            f"{img.shape}. Merge the volumes first."
+        )
+    geometry = whole_volume(img) if mask is None else as_geometry(mask, on=img)
+    data = np.asarray(img.dataobj)[geometry.inside].T
+    return Responses(
+        data,
+        ids=None if ids is None else check_ids(ids, "ids", n=img.shape[3]),
+        rois=geometry.rois if mask is not None else None,
         geometry=geometry,
     )
 

@@ -26,6 +26,8 @@ from dnnbrain_cpp.rsa._rdms import RDM, RDMs
 from dnnbrain_cpp.rsa._remix import decision_values, remix
 from dnnbrain_cpp.rsa._reweight import Reweighting, reweight
 from dnnbrain_cpp.rsa._save import save_rdms
+from dnnbrain_cpp.rsa._searchlight import SearchlightResult, searchlight
+from dnnbrain_cpp.rsa._timecourse import TimecourseResult, rdm_movie, timecourse
 
 __all__ = [
     "FRRSA",
@@ -45,7 +47,9 @@ __all__ = [
     "RSAResult",
     "Reweighting",
     "Samples",
+    "SearchlightResult",
     "SelectionModel",
+    "TimecourseResult",
     "VariancePartition",
     "WeightedModel",
     "average_conditions",
@@ -60,8 +64,11 @@ __all__ = [
     "noise_ceiling",
     "noise_precision",
     "rdm",
+    "rdm_movie",
     "remix",
     "reweight",
     "save_rdms",
+    "searchlight",
+    "timecourse",
     "variance_partition",
 ]
