@@ -1,4 +1,4 @@
-"""Brain responses in and maps out: NIfTI with masks, NumPy arrays, and their sidecar tables."""
+"""Brain responses in and maps out: NIfTI, GIFTI, CIFTI, NumPy arrays, and sidecar tables."""
 
 from __future__ import annotations
 

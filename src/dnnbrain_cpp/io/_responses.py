@@ -17,6 +17,7 @@ from dnnbrain_cpp.io._geometry import VolumeGeometry, as_geometry, read_mask, wh
 from dnnbrain_cpp.io._nifti import NIFTI_SUFFIXES, is_nifti, open_nifti, read_series, save_nifti
 from dnnbrain_cpp.io._numpy import read_table
 from dnnbrain_cpp.io._sidecars import read_ids, sidecar_path, write_ids, write_labels
+from dnnbrain_cpp.io._surface import SURFACE_SUFFIXES, is_surface, read_labelled, read_maps
 
 __all__ = ["Responses", "image_responses", "read_responses", "write_responses"]
 
@@ -25,7 +26,7 @@ PathLike = str | os.PathLike[str]
 # So that a memory-mapped file larger than memory can be summarised.
 _BLOCK_ENTRIES = 2**22
 
-_SUFFIXES = (*NIFTI_SUFFIXES, ".npy", ".npz")
+_SUFFIXES = (*NIFTI_SUFFIXES, ".npy", ".npz", *SURFACE_SUFFIXES)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -189,21 +190,24 @@ def read_responses(
     ids: Sequence[str] | None = None,
     key: str | None = None,
 ) -> Responses:
-    """Read responses from NIfTI or NumPy files.
+    """Read responses from NIfTI, GIFTI, CIFTI-2 or NumPy files.
 
     Parameters
     ----------
     path : path_like
         ``.nii`` or ``.nii.gz``: 4-D, one volume per stimulus. ``.npy`` or ``.npz``: an array of
-        shape (n_stim, n_vox); a float32 ``.npy`` stays on disk, memory-mapped.
+        shape (n_stim, n_vox); a float32 ``.npy`` stays on disk, memory-mapped. ``.gii``,
+        ``.dscalar.nii``, ``.dtseries.nii``: one map per stimulus, over vertices or grayordinates.
     mask : path_like, optional
         NIfTI image on the same grid: 0 (or NaN) outside, positive integers inside, one per region.
         ``<stem>.labels.csv`` beside it, with the columns ``value`` and ``name``, names them; a mask
         of one label 1 is the region "mask", others are "roi-<label>". Without a mask, every voxel
-        of the volume is read. For NumPy files, its voxels in C order are the columns.
+        of the volume is read. For NumPy files, its voxels in C order are the columns. For GIFTI and
+        CIFTI-2, a ``.label.gii`` or ``.dlabel.nii`` file with the same vertices, which names its
+        labels itself.
     ids : sequence of str, optional
         The stimulus of each row. Otherwise column ``id`` of ``<stem>.ids.csv`` beside `path`, if
-        there is one.
+        there is one, or else the names of the maps of a GIFTI or CIFTI-2 file.
     key : str, optional
         Which array of an ``.npz`` file; needed if it holds several.
 
@@ -229,6 +233,8 @@ def read_responses(
             f"key is for .npz files; got key={key!r} with {source.name}. Leave it out."
         )
     geometry: VolumeGeometry | None
+    if is_surface(source):
+        return _read_surface(source, mask_path, ids)
     if is_nifti(source):
         data, geometry = _read_nifti(source, mask_path)
     elif source.suffix.lower() in (".npy", ".npz"):
@@ -331,6 +337,15 @@ def _read_nifti(path: Path, mask: Path | None) -> tuple[NDArray[np.float32], Vol
             )
         geometry = whole_volume(img) if mask is None else read_mask(mask, on=img, on_path=path)
         return read_series(img, path, geometry.inside), geometry
+
+
+def _read_surface(path: Path, mask: Path | None, ids: Sequence[str] | None) -> Responses:
+    maps = read_maps(path)
+    data, rois = maps.data, None
+    if mask is not None:
+        inside, rois = read_labelled(mask, maps, path)
+        data = data[:, inside]
+    return Responses(data, ids=_row_ids(path, ids, len(data)) or maps.names, rois=rois)
 
 
 def _row_ids(path: Path, ids: Sequence[str] | None, n_stim: int) -> tuple[str, ...] | None:

@@ -11,7 +11,7 @@ from dnnbrain_cpp._validate import check_ids
 
 __all__ = ["read_ids", "read_labels", "sidecar_path", "write_ids", "write_labels"]
 
-_DATA_SUFFIXES = (".nii.gz", ".nii", ".npy", ".npz")
+_DATA_SUFFIXES = (".nii.gz", ".nii", ".npy", ".npz", ".gii")
 
 
 def sidecar_path(path: Path, kind: str) -> Path:
