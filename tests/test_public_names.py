@@ -65,6 +65,23 @@ PARAMETERS: dict[Any, dict[str, Any]] = {
     rsa.average_conditions: {"patterns": REQUIRED, "labels": REQUIRED},
     rsa.mds: {"rdm": REQUIRED, "n_components": 2, "kind": "metric", "random_state": None},
     rsa.dendrogram: {"rdm": REQUIRED, "method": "average"},
+    rsa.compare: {
+        "models": REQUIRED,
+        "data": REQUIRED,
+        "method": "tau-b",
+        "controls": None,
+        "n_perm": 0,
+        "alternative": "two-sided",
+        "random_state": None,
+    },
+    rsa.mantel: {
+        "x": REQUIRED,
+        "y": REQUIRED,
+        "method": "tau-b",
+        "n_perm": 10000,
+        "alternative": "two-sided",
+        "random_state": None,
+    },
     stats.rm_anova: {"y": REQUIRED, "within": ("network", "layer")},
     stats.ttest: {"a": REQUIRED, "b": None, "paired": False, "axis": 0},
     stats.wilcoxon: {"a": REQUIRED, "b": None, "axis": 0},
@@ -100,6 +117,8 @@ def test_parameters_and_defaults(name: Any) -> None:
         (linear.FracRidgeCV, ["fractions"]),
         (encoding.encode, ["features", "responses"]),
         (encoding.univariate, ["X", "Y"]),
+        (rsa.compare, ["models", "data"]),
+        (rsa.mantel, ["x", "y", "method", "n_perm", "alternative", "random_state"]),
     ],
 )
 def test_what_comes_first_needs_no_name(name: Any, first: list[str]) -> None:
@@ -107,7 +126,7 @@ def test_what_comes_first_needs_no_name(name: Any, first: list[str]) -> None:
     assert [p.name for p in found if p.kind is p.POSITIONAL_OR_KEYWORD] == first
 
 
-@pytest.mark.parametrize("package", [linear, encoding, stats])
+@pytest.mark.parametrize("package", [linear, encoding, rsa, stats])
 def test_all_that_is_named_is_there_and_told(package: Any) -> None:
     assert sorted(set(package.__all__)) == sorted(package.__all__)
     for name in package.__all__:

@@ -13,6 +13,7 @@ from dnnbrain_cpp.rsa._layout import Dendrogram, MDSResult, dendrogram, mds
 from dnnbrain_cpp.rsa._mantel import MantelResult, mantel
 from dnnbrain_cpp.rsa._mantel_moments import MantelMoments, mantel_moments
 from dnnbrain_cpp.rsa._methods import METHODS
+from dnnbrain_cpp.rsa._model_comparison import ModelComparison, compare_models
 from dnnbrain_cpp.rsa._models import (
     FixedModel,
     InterpolationModel,
@@ -42,6 +43,7 @@ __all__ = [
     "MantelMoments",
     "MantelResult",
     "Model",
+    "ModelComparison",
     "NoiseCeiling",
     "RDMs",
     "RSAResult",
@@ -55,6 +57,7 @@ __all__ = [
     "average_conditions",
     "bootstrap",
     "compare",
+    "compare_models",
     "decision_values",
     "dendrogram",
     "load_rdms",
