@@ -104,7 +104,7 @@ PROBLEMS: list[Problem] = [
         name="timecourse",
         title=f"RSA over {N_TIME} times, n {N_MEG_COND}, {N_SENSOR} sensors, Spearman",
         peer="rsatoolbox",
-        goal=20,
+        goal=10,
         make=_make_timecourse,
     ),
 ]

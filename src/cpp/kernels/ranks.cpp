@@ -3,9 +3,25 @@
 #include <algorithm>
 #include <numeric>
 
+#include "dnnbrain/kernels/radix_order.hpp"
+
 namespace dnnbrain {
 
+namespace {
+
+/// Fewer values are sorted sooner by comparing them.
+constexpr std::size_t kFew = 512;
+
+}  // namespace
+
 std::vector<std::int32_t> sorted_order(std::span<const double> values) {
+  if (values.size() >= kFew) {
+    std::vector<std::uint64_t> keys(values.size());
+    std::transform(values.begin(), values.end(), keys.begin(), ordered_key);
+    RadixOrder radix;
+    const std::span<const std::uint32_t> order = radix.sort(keys);
+    return {order.begin(), order.end()};
+  }
   std::vector<std::int32_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {

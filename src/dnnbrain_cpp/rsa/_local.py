@@ -168,7 +168,7 @@ def run_patterns(
         if crossed:
             raise ValueError("runs need conditions=, to say which observations repeat one another.")
         _check_count(n_obs)
-        return RunPatterns(values.astype(np.float64), n_obs, 1, None)
+        return RunPatterns(values.astype(np.float64, copy=False), n_obs, 1, None)
     ids, cell = code_labels(conditions, "conditions", n_obs)
     _check_count(len(ids))
     names: tuple[str, ...] = ()
@@ -197,7 +197,7 @@ def channel_rows(patterns: RunPatterns, metric: str) -> NDArray[np.float64]:
     one of its conditions: its median, so that neither offsets nor outliers cost the others digits,
     and so that equal distances between whole numbers stay equal.
     """
-    rows = np.ascontiguousarray(patterns.patterns.swapaxes(-1, -2))
+    rows = np.array(patterns.patterns.swapaxes(-1, -2), order="C")  # a copy, in any case
     if metric in ("euclidean", "sqeuclidean", "crossnobis"):
         by_run = rows.reshape(*rows.shape[:-1], patterns.n_run, patterns.n_cond)
         middle = (patterns.n_cond - 1) // 2

@@ -10,6 +10,19 @@ TEST(sorting_is_stable) {
   CHECK_EQUAL(sorted_order(values), (std::vector<std::int32_t>{4, 1, 3, 0, 2}));
 }
 
+TEST(many_values_are_sorted_as_few_are) {
+  for (const int n_level : {3, 100000}) {
+    auto values = naive::levels(2000, n_level, 3);
+    for (std::size_t i = 0; i < values.size(); i += 3) values[i] = -values[i];
+    const auto order = sorted_order(values);
+    for (std::size_t i = 1; i < order.size(); ++i) {
+      const double before = values[static_cast<std::size_t>(order[i - 1])];
+      const double after = values[static_cast<std::size_t>(order[i])];
+      CHECK(before < after || (before == after && order[i - 1] < order[i]));
+    }
+  }
+}
+
 TEST(average_ranks_match_their_definition) {
   for (const std::size_t n : {0u, 1u, 2u, 3u, 17u, 200u}) {
     for (const int n_level : {1, 2, 5, 100000}) {
