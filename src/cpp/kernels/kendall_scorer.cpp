@@ -16,10 +16,10 @@ namespace {
 template <class T>
 struct Side {
   Side(std::span<const double> values, Index n_cond)
-      : ranked(values), table(square_table(std::span<const T>(ranked.ranks), n_cond)) {}
+      : ranked(values), table(ranked.ranks, n_cond) {}
 
   RankedVector<T> ranked;
-  std::vector<T> table;  // (n_cond, n_cond)
+  PairTable<T> table;
 };
 
 template <class T>
@@ -48,7 +48,9 @@ class KendallScorer final : public PermutedScorer {
     }
   }
 
-  std::unique_ptr<Room> room() const override { return std::make_unique<CountRoom>(n_pair_); }
+  std::unique_ptr<Room> room() const override {
+    return std::make_unique<CountRoom>(n_pair_, models_.front().table.room());
+  }
 
   void score(const OrderView& orders,
              Index first_model,
@@ -64,7 +66,7 @@ class KendallScorer final : public PermutedScorer {
             static_cast<double>(s) / denominators_(model, subject);
       };
       for (Index index = first_model; index < first_model + n_model; ++index) {
-        gather_pairs(std::span<const T>(models_[at(index)].table), order, std::span(count.ranks));
+        models_[at(index)].table.relabel(order, count.room);
         for (Index other = 0; other < n_subject; ++other) {
           if (reads_subject(index, other)) continue;
           write(index, other, count.counter.score(count.ranks, model(index), subject(other)));
@@ -84,8 +86,10 @@ class KendallScorer final : public PermutedScorer {
 
  private:
   struct CountRoom final : Room {
-    explicit CountRoom(Index n_pair) : ranks(static_cast<std::size_t>(n_pair)), counter(n_pair) {}
-    std::vector<T> ranks;  // of one side, relabelled
+    CountRoom(Index n_pair, std::size_t table_room)
+        : room(table_room), ranks(room.data(), static_cast<std::size_t>(n_pair)), counter(n_pair) {}
+    std::vector<T> room;
+    std::span<const T> ranks;  // of one side, relabelled
     std::vector<std::int32_t> inverse;
     KendallCounter<T> counter;
   };
@@ -115,9 +119,7 @@ class KendallScorer final : public PermutedScorer {
       for (Index index = first_model; index < first_model + n_model; ++index) {
         if (!reads_subject(index, other)) continue;
         if (!gathered) {
-          gather_pairs(std::span<const T>(subjects_[at(other)].table),
-                       std::span<const std::int32_t>(count.inverse),
-                       std::span(count.ranks));
+          subjects_[at(other)].table.relabel(count.inverse, count.room);
           gathered = true;
         }
         write(index, other, count.counter.score(count.ranks, subject(other), model(index)));

@@ -1,4 +1,4 @@
-// A condensed RDM as a square table, in which relabelled pairs are found by (row, column).
+// Condensed RDMs as square tables, in which relabelled pairs are found by (row, column).
 #pragma once
 
 #include <cstddef>
@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "dnnbrain/core/simd.hpp"
 #include "dnnbrain/core/types.hpp"
 
 namespace dnnbrain {
@@ -34,18 +35,27 @@ void gather(const T* __restrict table, std::span<const Place> places, T* __restr
   for (std::size_t i = 0; i < n; ++i) out[i] = table[place[i]];
 }
 
-/// out[pair(i, j)] = table[order[i], order[j]]
+/// A condensed vector of ranks whose conditions are relabelled again and again. Up to
+/// kMostInRegisters conditions, a row of ranks of 16 bits lies in a few registers of AVX-512, which
+/// fetches 32 of them in any order at once.
 template <class T>
-void gather_pairs(std::span<const T> table,             // (n_cond, n_cond)
-                  std::span<const std::int32_t> order,  // (n_cond,)
-                  std::span<T> out) {                   // (n_pair,)
-  const std::size_t n_cond = order.size();
-  T* next = out.data();
-  for (std::size_t i = 0; i + 1 < n_cond; ++i) {
-    const auto others = order.subspan(i + 1);
-    gather(table.data() + static_cast<std::size_t>(order[i]) * n_cond, others, next);
-    next += others.size();
-  }
-}
+class PairTable {
+ public:
+  static constexpr Index kMostInRegisters = 160;
+
+  PairTable(std::span<const T> condensed, Index n_cond, Simd simd = widest_simd());
+
+  /// Values to make room for in `out`.
+  std::size_t room() const;
+
+  /// out[pair(i, j)] = value[order[i], order[j]]; what follows these is overwritten. O(n_pair).
+  void relabel(std::span<const std::int32_t> order,  // (n_cond,)
+               std::span<T> out) const;              // (room(),)
+
+ private:
+  Index n_cond_;
+  bool in_registers_;
+  std::vector<T> table_;  // (n_cond, n_cond)
+};
 
 }  // namespace dnnbrain
