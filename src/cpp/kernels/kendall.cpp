@@ -27,6 +27,7 @@ RankedVector<T>::RankedVector(std::span<const double> values) : ranks(values.siz
     std::size_t end = begin;
     for (; end < values.size() && at(end) == at(begin); ++end) {
       ranks[order[end]] = static_cast<T>(first.size());
+      ascending.push_back(ranks[order[end]]);
     }
     first.push_back(static_cast<T>(begin));
     const auto count = static_cast<Index>(end - begin);
@@ -54,40 +55,40 @@ auto KendallCounter<T>::in_order(std::span<const T> x_ranks,
                                  const RankedVector<T>& x,
                                  const RankedVector<T>& y) -> Pairs {
   const std::span<T> values = planes_.values();
-  gather(x_ranks.data(), std::span<const T>(y.order), values.data());
   std::uint64_t tied_in_both = 0;
   if (y.ties > 0) {
-    tied_in_both = place_both_tied(x, y);
+    tied_in_both = place_both_tied(x_ranks, x, y);
   } else if (x.ties > 0) {
     next_x_ = x.first;
-    for (T& value : values) value = next_x_[value]++;
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = next_x_[x_ranks[y.order[i]]]++;
+  } else {
+    gather(x_ranks.data(), std::span<const T>(y.order), values.data());
   }
   return {planes_.inversions(), tied_in_both};
 }
 
-/// From ranks of x in the order of y to places in y in the order of x, which have as many
-/// inversions where nothing is tied. Equals in x are read by ascending y, and equals in y placed in
-/// order of arrival. Returns the pairs tied in both.
+/// Equals in x are read by ascending y, and equals in y placed in order of arrival: places in y in
+/// the order of x, which have as many inversions as ranks of x in the order of y where nothing is
+/// tied. Returns the pairs tied in both.
 template <class T>
-std::uint64_t KendallCounter<T>::place_both_tied(const RankedVector<T>& x,
+std::uint64_t KendallCounter<T>::place_both_tied(std::span<const T> x_ranks,
+                                                 const RankedVector<T>& x,
                                                  const RankedVector<T>& y) {
   const std::span<T> values = planes_.values();
-  places_.resize(values.size());
   next_x_ = x.first;
-  T y_rank = 0;
-  for (std::size_t place = 0; place < values.size(); ++place) {
-    if (y_rank + 1 < y.n_rank() && place == y.first[y_rank + std::size_t{1}]) ++y_rank;
-    places_[next_x_[values[place]]++] = y_rank;
+  y_ranks_.resize(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    y_ranks_[next_x_[x_ranks[y.order[i]]]++] = y.ascending[i];
   }
   next_y_ = y.first;
   std::uint64_t tied_in_both = 0;
-  for (std::size_t x_rank = 0; x_rank < x.first.size(); ++x_rank) {
-    std::uint64_t met = 0;  // of the rank of y at hand
-    for (std::size_t i = x.first[x_rank]; i < next_x_[x_rank]; ++i) {
-      met = i > x.first[x_rank] && places_[i] == places_[i - 1] ? met + 1 : 0;
-      tied_in_both += met;
-      values[i] = next_y_[places_[i]]++;
-    }
+  std::uint64_t met = 0;  // of the ranks at hand; without branches, which would be mispredicted
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const bool again =
+        i > 0 && y_ranks_[i] == y_ranks_[i - 1] && x.ascending[i] == x.ascending[i - 1];
+    met = again ? met + 1 : 0;
+    tied_in_both += met;
+    values[i] = next_y_[y_ranks_[i]]++;
   }
   return tied_in_both;
 }

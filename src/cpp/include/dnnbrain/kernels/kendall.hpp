@@ -29,10 +29,11 @@ struct RankedVector {
 
   Index n_rank() const { return static_cast<Index>(first.size()); }
 
-  std::vector<T> ranks;  // (n_pair,), 0 .. n_rank-1, equal for equals
-  std::vector<T> first;  // (n_rank,) values that are less
-  std::vector<T> order;  // (n_pair,) places, in ascending order of value
-  Index ties = 0;        // pairs of equals
+  std::vector<T> ranks;      // (n_pair,), 0 .. n_rank-1, equal for equals
+  std::vector<T> first;      // (n_rank,) values that are less
+  std::vector<T> order;      // (n_pair,) places, in ascending order of value
+  std::vector<T> ascending;  // (n_pair,) ranks, in that order
+  Index ties = 0;            // pairs of equals
 };
 
 /// Counts S of vectors of one length, for one thread.
@@ -54,14 +55,16 @@ class KendallCounter {
   };
   /// By inversions.
   Pairs in_order(std::span<const T> x_ranks, const RankedVector<T>& x, const RankedVector<T>& y);
-  std::uint64_t place_both_tied(const RankedVector<T>& x, const RankedVector<T>& y);
+  std::uint64_t place_both_tied(std::span<const T> x_ranks,
+                                const RankedVector<T>& x,
+                                const RankedVector<T>& y);
   /// By a table of how often two ranks meet.
   Pairs in_table(std::span<const T> x_ranks, const RankedVector<T>& x, const RankedVector<T>& y);
 
   BitPlanes<T> planes_;
   std::vector<T> next_x_;  // (n_rank,) the place of each rank's next arrival
   std::vector<T> next_y_;
-  std::vector<T> places_;  // (n_pair,)
+  std::vector<T> y_ranks_;  // (n_pair,) in ascending order of x
   std::vector<std::uint32_t> table_;
 };
 
