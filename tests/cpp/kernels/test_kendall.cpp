@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "support/check.hpp"
 #include "support/naive.hpp"
@@ -59,6 +60,27 @@ TEST(s_matches_the_sum_of_signs_with_heavy_ties) {
       }
     }
   }
+}
+
+TEST(s_of_long_vectors_matches_the_sum_of_signs) {
+  for (const auto& [x_levels, y_levels] : {std::pair{1 << 30, 1 << 30},
+                                           std::pair{2, 1 << 30},
+                                           std::pair{1 << 30, 300},
+                                           std::pair{300, 400},
+                                           std::pair{30, 40},
+                                           std::pair{1, 40}}) {
+    const auto x = naive::levels(4186, x_levels, 8);
+    const auto y = naive::levels(4186, y_levels, 9);
+    const Index expected = naive::kendall_s(x, y);
+    for (const Simd form : kForms) {
+      CHECK_EQUAL(fast_s<std::uint16_t>(x, y, form), expected);
+      CHECK_EQUAL(fast_s<std::uint32_t>(y, x, form), expected);
+    }
+  }
+  const auto x = naive::levels(20000, 1 << 30, 10);
+  const auto y = naive::levels(20000, 5000, 11);
+  const Index expected = naive::kendall_s(x, y);
+  for (const Simd form : kForms) CHECK_EQUAL(fast_s<std::uint16_t>(x, y, form), expected);
 }
 
 TEST(s_of_a_vector_with_itself_counts_the_untied_pairs) {
