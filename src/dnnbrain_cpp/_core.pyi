@@ -243,6 +243,14 @@ def resampled_scores(
     n_threads: int,
     progress: _Progress,
 ) -> NDArray[np.float64]: ...  # (n_boot, n_model * n_subject)
+def resampled_own_scores(
+    models: _F64Matrix,  # (n_boot * n_model, n_pair)
+    subjects: _F64Matrix,  # (n_subject, n_pair)
+    counts: _F64Matrix,  # (n_boot, n_cond)
+    comparator: Comparator,  # one of ranks
+    n_threads: int,
+    progress: _Progress,
+) -> NDArray[np.float64]: ...  # (n_boot, n_model * n_subject)
 def resampled_ceilings(
     subjects: _F64Matrix,  # (n_subject, n_pair)
     counts: _F64Matrix,  # (n_boot, n_cond) or (1, n_cond)

@@ -39,6 +39,21 @@ py::array scores(const ArrayF64& models,
   }));
 }
 
+py::array own_scores(const ArrayF64& models,
+                     const ArrayF64& subjects,
+                     const ArrayF64& counts,
+                     Comparator comparator,
+                     int n_threads,
+                     const py::object& progress) {
+  const auto model_view = matrix_view(models, "models");
+  const auto subject_view = matrix_view(subjects, "subjects");
+  const auto count_view = matrix_view(counts, "counts");
+  return to_numpy(run_monitored(progress, [&](Monitor& monitor) {
+    return resampled_own_scores(
+        model_view, subject_view, count_view, comparator, n_threads, monitor);
+  }));
+}
+
 py::array ceilings(const ArrayF64& subjects,
                    const ArrayF64& counts,
                    const ArrayF64& subject_counts,
@@ -75,6 +90,14 @@ void bind_bootstrap(py::module_& m) {
         py::arg("progress"));
   m.def("resampled_scores",
         &scores,
+        py::arg("models").noconvert(),
+        py::arg("subjects").noconvert(),
+        py::arg("counts").noconvert(),
+        py::arg("comparator"),
+        py::arg("n_threads"),
+        py::arg("progress"));
+  m.def("resampled_own_scores",
+        &own_scores,
         py::arg("models").noconvert(),
         py::arg("subjects").noconvert(),
         py::arg("counts").noconvert(),

@@ -98,6 +98,12 @@ class SampleComparator {
   ConcordanceRoom room_;
 };
 
+/// Room for one thread's sorting of values that are new in each sample.
+struct RankRoom {
+  RadixOrder radix;
+  std::vector<std::uint64_t> keys;
+};
+
 /// Pools of the subjects of a sample.
 class Pools {
  public:
@@ -147,26 +153,25 @@ class Pools {
   }
 
   void rank(std::span<const double> sums, const SampledPairs& sample, SampledRdm& out) {
-    keys_.resize(sums.size());
+    room_.keys.resize(sums.size());
     if (pooling_ == PooledAs::kValues) {
-      std::transform(sums.begin(), sums.end(), keys_.begin(), ordered_key);
+      std::transform(sums.begin(), sums.end(), room_.keys.begin(), ordered_key);
     } else {
       // As integers they differ in few digits.
-      std::transform(sums.begin(), sums.end(), keys_.begin(), [](double sum) {
+      std::transform(sums.begin(), sums.end(), room_.keys.begin(), [](double sum) {
         return static_cast<std::uint64_t>(static_cast<std::int64_t>(sum)) +
                (std::uint64_t{1} << 63);
       });
     }
-    out.group(radix_.sort(keys_), keys_, sample, comparator_);
+    out.group(room_.radix.sort(room_.keys), room_.keys, sample, comparator_);
   }
 
   const MatrixView& values_;
   PooledAs pooling_;
   Comparator comparator_;
-  RadixOrder radix_;
+  RankRoom room_;
   std::vector<double> total_;
   std::vector<double> others_;
-  std::vector<std::uint64_t> keys_;
 };
 
 /// Samples between two looks at the monitor: about 20 ms of work for each thread.
@@ -196,39 +201,40 @@ void check_arguments(
 
 }  // namespace
 
-Matrix resampled_scores(const MatrixView& models,
-                        const MatrixView& subjects,
-                        const MatrixView& counts,
-                        Comparator comparator,
-                        int n_threads,
-                        Monitor& monitor) {
-  const Index n_cond = counts.cols();
-  check_arguments(models, "models", n_cond, comparator, n_threads);
-  check_arguments(subjects, "subjects", n_cond, comparator, n_threads);
-  const std::vector<SortedValues> sorted_models = sort_rows(models, n_threads);
-  const std::vector<SortedValues> sorted_subjects = sort_rows(subjects, n_threads);
+namespace {
+
+/// Scores of `n_model` models in each sample; prepare(boot, sample, out) ranks them.
+template <class Prepare>
+Matrix score_samples(const MatrixView& subjects,
+                     const MatrixView& counts,
+                     Index n_model,
+                     Comparator comparator,
+                     int n_threads,
+                     Monitor& monitor,
+                     const Prepare& prepare) {
+  const std::vector<SortedValues> sorted = sort_rows(subjects, n_threads);
   const Index n_boot = counts.rows();
-  const Index n_score = models.rows() * subjects.rows();
-  const Index per_block = samples_per_block(models.cols(), n_score, comparator, n_threads);
-  Matrix scores(n_boot, n_score);
+  const Index n_subject = subjects.rows();
+  const Index per_block =
+      samples_per_block(subjects.cols(), n_model * n_subject, comparator, n_threads);
+  Matrix scores(n_boot, n_model * n_subject);
   monitor.start(n_boot);
   for (Index block = 0; block < n_boot; block += per_block) {
     const Index n_here = std::min(per_block, n_boot - block);
     parallel_chunks(n_here, n_threads, [&](Index begin, Index end) {
-      SampledPairs sample(n_cond);
+      SampledPairs sample(counts.cols());
       SampleComparator compare(comparator);
-      std::vector<SampledRdm> of_models(sorted_models.size());
+      RankRoom room;
+      std::vector<SampledRdm> models(static_cast<std::size_t>(n_model));
       SampledRdm subject;
       for (Index boot = block + begin; boot < block + end; ++boot) {
         sample.draw(row_of(counts, boot));
-        for (std::size_t model = 0; model < of_models.size(); ++model) {
-          of_models[model].restrict(sorted_models[model], sample, comparator);
-        }
-        for (std::size_t s = 0; s < sorted_subjects.size(); ++s) {
-          subject.restrict(sorted_subjects[s], sample, comparator);
-          for (std::size_t model = 0; model < of_models.size(); ++model) {
-            scores(boot, static_cast<Index>(model * sorted_subjects.size() + s)) =
-                compare(of_models[model], subject, sample);
+        prepare(boot, sample, room, models);
+        for (Index s = 0; s < n_subject; ++s) {
+          subject.restrict(sorted[static_cast<std::size_t>(s)], sample, comparator);
+          for (Index model = 0; model < n_model; ++model) {
+            scores(boot, model * n_subject + s) =
+                compare(models[static_cast<std::size_t>(model)], subject, sample);
           }
         }
       }
@@ -236,6 +242,66 @@ Matrix resampled_scores(const MatrixView& models,
     monitor.step(n_here);
   }
   return scores;
+}
+
+}  // namespace
+
+Matrix resampled_scores(const MatrixView& models,
+                        const MatrixView& subjects,
+                        const MatrixView& counts,
+                        Comparator comparator,
+                        int n_threads,
+                        Monitor& monitor) {
+  check_arguments(models, "models", counts.cols(), comparator, n_threads);
+  check_arguments(subjects, "subjects", counts.cols(), comparator, n_threads);
+  const std::vector<SortedValues> sorted = sort_rows(models, n_threads);
+  return score_samples(
+      subjects,
+      counts,
+      models.rows(),
+      comparator,
+      n_threads,
+      monitor,
+      [&](Index, const SampledPairs& sample, RankRoom&, std::vector<SampledRdm>& out) {
+        for (std::size_t model = 0; model < out.size(); ++model) {
+          out[model].restrict(sorted[model], sample, comparator);
+        }
+      });
+}
+
+Matrix resampled_own_scores(const MatrixView& models,
+                            const MatrixView& subjects,
+                            const MatrixView& counts,
+                            Comparator comparator,
+                            int n_threads,
+                            Monitor& monitor) {
+  check_arguments(models, "models", counts.cols(), comparator, n_threads);
+  check_arguments(subjects, "subjects", counts.cols(), comparator, n_threads);
+  DNNBRAIN_REQUIRE(counts.rows() > 0 && models.rows() % counts.rows() == 0,
+                   "models must be as many for each sample; got ",
+                   models.rows(),
+                   " for ",
+                   counts.rows(),
+                   " samples.");
+  const Index n_model = models.rows() / counts.rows();
+  return score_samples(
+      subjects,
+      counts,
+      n_model,
+      comparator,
+      n_threads,
+      monitor,
+      [&](Index boot, const SampledPairs& sample, RankRoom& room, std::vector<SampledRdm>& out) {
+        for (std::size_t model = 0; model < out.size(); ++model) {
+          const std::span<const double> values =
+              row_of(models, boot * n_model + static_cast<Index>(model));
+          room.keys.resize(sample.size());
+          for (std::size_t place = 0; place < sample.size(); ++place) {
+            room.keys[place] = ordered_key(values[sample.pairs()[place]]);
+          }
+          out[model].group(room.radix.sort(room.keys), room.keys, sample, comparator);
+        }
+      });
 }
 
 Matrix resampled_ceilings(const MatrixView& subjects,

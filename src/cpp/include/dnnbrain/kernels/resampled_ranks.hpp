@@ -30,6 +30,15 @@ Matrix resampled_scores(const MatrixView& models,    // (n_model, n_pair)
                         int n_threads,
                         Monitor& monitor);  // -> (n_boot, n_model n_subject)
 
+/// Scores of models that each sample has for itself, such as predictions that were fitted without
+/// its conditions: rows [b n_model, (b + 1) n_model) belong to sample b. NaN where undefined.
+Matrix resampled_own_scores(const MatrixView& models,    // (n_boot n_model, n_pair)
+                            const MatrixView& subjects,  // (n_subject, n_pair)
+                            const MatrixView& counts,    // (n_boot, n_cond)
+                            Comparator comparator,
+                            int n_threads,
+                            Monitor& monitor);  // -> (n_boot, n_model n_subject)
+
 /// Lower and upper ceiling; NaN where undefined, and the lower with one distinct subject.
 Matrix resampled_ceilings(const MatrixView& subjects,        // (n_subject, n_pair)
                           const MatrixView& counts,          // (n_boot or 1, n_cond)
