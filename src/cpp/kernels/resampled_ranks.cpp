@@ -184,7 +184,8 @@ Index samples_per_block(Index n_pair, Index n_comparison, Comparator comparator,
 
 void check_arguments(
     const MatrixView& rdms, const char* name, Index n_cond, Comparator comparator, int n_threads) {
-  DNNBRAIN_REQUIRE(comparator != Comparator::kCorr && comparator != Comparator::kCosine,
+  DNNBRAIN_REQUIRE(comparator == Comparator::kSpearman || comparator == Comparator::kRhoA ||
+                       counts_pairs(comparator),
                    "the comparator must be one of ranks.");
   DNNBRAIN_REQUIRE(n_threads >= 1, "n_threads must be positive; got ", n_threads, ".");
   DNNBRAIN_REQUIRE(n_cond >= 3, "RDMs must have at least 3 conditions; got ", n_cond, ".");

@@ -18,9 +18,9 @@ from dnnbrain_cpp._threads import resolve_n_threads
 from dnnbrain_cpp._validate import check_choice, check_integer
 from dnnbrain_cpp.rsa._ceiling import POOLS, NoiseCeiling
 from dnnbrain_cpp.rsa._coerce import RDMsLike, as_rdms, join
+from dnnbrain_cpp.rsa._comparable import check_comparable
 from dnnbrain_cpp.rsa._resample import (
     Sampler,
-    check_resampled,
     check_resampled_method,
     draw_counts,
     make_sampler,
@@ -45,19 +45,38 @@ class Samples:
         is constant over the conditions of the sample.
     ceilings : ndarray of shape (n_boot, 2) or None
         Lower and upper noise ceiling of the sample.
+    by_repeat, ceilings_by_repeat : ndarray of shape (n_repeat, n_boot, ...) or None
+        The same of single assignments to folds, of which the former are means, where models were
+        crossvalidated.
     """
 
     scores: NDArray[np.float64]
     ceilings: NDArray[np.float64] | None
+    by_repeat: NDArray[np.float64] | None = None
+    ceilings_by_repeat: NDArray[np.float64] | None = None
 
     def combined(self, contrasts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return weighted sums of scores and ceilings, (n_boot, n_contrast)."""
-        n_model = self.scores.shape[1]
-        values = self.scores @ contrasts[:, :n_model].T
-        if contrasts.shape[1] > n_model:
-            assert self.ceilings is not None
-            values = values + self.ceilings @ contrasts[:, n_model:].T
-        return values
+        return _combined(self.scores, self.ceilings, contrasts)
+
+    def variance(self, contrasts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the variance of weighted sums over samples, without that of the folds."""
+        of_mean = _sample_variance(self.combined(contrasts))
+        if self.by_repeat is None:
+            return of_mean
+        n_repeat = len(self.by_repeat)
+        single = [
+            _sample_variance(
+                _combined(
+                    self.by_repeat[i],
+                    None if self.ceilings_by_repeat is None else self.ceilings_by_repeat[i],
+                    contrasts,
+                )
+            )
+            for i in range(n_repeat)
+        ]
+        corrected = (n_repeat * of_mean - np.mean(single, axis=0)) / (n_repeat - 1)
+        return np.asarray(np.maximum(corrected, 0.0))
 
 
 @dataclass(frozen=True, repr=False)
@@ -254,14 +273,12 @@ class BootstrapResult:
 
     def _variance(self, contrasts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the corrected variance of weighted sums of scores and ceilings."""
-        both = _sample_variance(self.samples.combined(contrasts))
+        both = self.samples.variance(contrasts)
         if len(self.over) == 1:
             n = self.n[self.over[0]]
             return both * n / (n - 1)
         c, s = (self.n[factor] / (self.n[factor] - 1) for factor in FACTORS)
-        conditions, subjects = (
-            _sample_variance(self.parts[factor].combined(contrasts)) for factor in FACTORS
-        )
+        conditions, subjects = (self.parts[factor].variance(contrasts) for factor in FACTORS)
         variance = c * conditions + s * subjects - c * s * (both - conditions - subjects)
         at_least = np.maximum(c * conditions, s * subjects)
         return np.asarray(np.minimum(np.maximum(variance, at_least), both))
@@ -342,13 +359,13 @@ def bootstrap(
     Kendall's O(n_pair log n_pair), without a sort.
     """
     method = check_resampled_method(method)
-    factors = _check_factors(over)
+    factors = check_factors(over)
     n_boot = check_integer(n_boot, "n_boot", minimum=2)
     if ceiling is not None:
         check_choice(ceiling, "ceiling", POOLS)
     models, data = join(as_rdms(models, "models"), as_rdms(data, "data"))
-    check_resampled(models, "models", method)
-    check_resampled(data, "data", method)
+    check_comparable(models, "models", method)
+    check_comparable(data, "data", method)
     groups = {
         "conditions": _labels(condition_groups, "condition_groups", models.n_cond),
         "subjects": _labels(subject_groups, "subject_groups", len(data)),
@@ -427,7 +444,7 @@ def _all_samples(
     return parts
 
 
-def _check_factors(over: str | Sequence[str]) -> tuple[str, ...]:
+def check_factors(over: str | Sequence[str]) -> tuple[str, ...]:
     given = (over,) if isinstance(over, str) else tuple(over)
     for factor in given:
         check_choice(factor, "over", FACTORS)
@@ -449,6 +466,19 @@ def _labels(groups: Sequence[object] | None, name: str, n: int) -> NDArray[np.in
         raise ValueError(f"{name} must hold {n} labels; got {len(groups)}.")
     place: dict[object, int] = {}
     return np.array([place.setdefault(label, len(place)) for label in groups], dtype=np.int64)
+
+
+def _combined(
+    scores: NDArray[np.float64],
+    ceilings: NDArray[np.float64] | None,
+    contrasts: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    n_model = scores.shape[1]
+    values: NDArray[np.float64] = scores @ contrasts[:, :n_model].T
+    if contrasts.shape[1] > n_model:
+        assert ceilings is not None
+        values = values + ceilings @ contrasts[:, n_model:].T
+    return values
 
 
 def _sample_variance(drawn: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,8 +14,9 @@ from dnnbrain_cpp._random import RandomState, as_seed
 from dnnbrain_cpp._threads import resolve_n_threads
 from dnnbrain_cpp._validate import check_choice, check_integer
 from dnnbrain_cpp.rsa._coerce import RDMsLike, as_rdms
+from dnnbrain_cpp.rsa._comparable import check_comparable
 from dnnbrain_cpp.rsa._rdms import RDMs
-from dnnbrain_cpp.rsa._resample import check_resampled, check_resampled_method, make_sampler
+from dnnbrain_cpp.rsa._resample import check_resampled_method, make_sampler
 
 __all__ = ["KINDS", "POOLS", "NoiseCeiling", "noise_ceiling"]
 
@@ -107,7 +108,7 @@ def noise_ceiling(
     method = check_resampled_method(method)
     check_choice(kind, "kind", KINDS)
     rdms = as_rdms(rdms, "rdms")
-    check_resampled(rdms, "rdms", method)
+    check_comparable(rdms, "rdms", method)
     n_subject = len(rdms)
     if n_subject < 2:
         raise ValueError(f"a noise ceiling needs at least 2 subjects; got {n_subject}.")

@@ -14,11 +14,16 @@ from numpy.typing import NDArray
 from dnnbrain_cpp._native import as_tensor, core
 from dnnbrain_cpp._progress import ProgressCallback
 from dnnbrain_cpp._validate import check_choice
-from dnnbrain_cpp.rsa._comparable import check_comparable
 from dnnbrain_cpp.rsa._methods import METHODS
-from dnnbrain_cpp.rsa._rdms import RDMs
 
-__all__ = ["Sampler", "check_resampled", "check_resampled_method", "draw_counts", "make_sampler"]
+__all__ = [
+    "Sampler",
+    "check_resampled",
+    "check_resampled_method",
+    "draw_counts",
+    "make_sampler",
+    "own_scores",
+]
 
 Counts = NDArray[np.float64]
 Values = NDArray[np.float64]
@@ -34,7 +39,6 @@ PRODUCTS = {
 RANKS = ("spearman", "rho-a", "tau-a", "tau-b")
 
 _SYNONYMS = {"pearson": "corr", "kendalltau": "tau-b", "kendall": "tau-b", "cka": "cosine_cov"}
-_UNWHITENED = {"corr_cov": "corr", "cosine_cov": "cosine"}
 
 # What is left of the square of a constant after its mean has been removed, relative to the square.
 _CONSTANT = 1e-13
@@ -43,11 +47,6 @@ _CONSTANT = 1e-13
 def check_resampled_method(method: str) -> str:
     """Return the comparator's own name, if it is one that samples are compared by."""
     return check_choice(_SYNONYMS.get(method, method), "method", (*PRODUCTS, *RANKS))
-
-
-def check_resampled(rdms: RDMs, name: str, method: str) -> None:
-    """Raise unless `method` has a value for each of `rdms`."""
-    check_comparable(rdms, name, _UNWHITENED.get(method, method))
 
 
 def draw_counts(
@@ -89,6 +88,24 @@ def make_sampler(
     if method in PRODUCTS:
         return _ProductSampler(models, subjects, method, optimal=kind == "optimal")
     return _RankSampler(models, subjects, method, optimal=kind == "optimal", n_threads=n_threads)
+
+
+def own_scores(
+    models: Values, subjects: Values, counts: Values, method: str, n_threads: int
+) -> Values:
+    """Score models that each sample has for itself, (n_boot, n_model, n_subject).
+
+    `models` is (n_boot * n_model, n_pair), sample by sample.
+    """
+    n_model = len(models) // len(counts)
+    if method in RANKS:
+        flat = core.resampled_own_scores(models, subjects, counts, METHODS[method], n_threads, None)
+        return flat.reshape(len(counts), n_model, len(subjects))
+    scores = np.empty((len(counts), n_model, len(subjects)))
+    for row, own in enumerate(models.reshape(len(counts), n_model, -1)):
+        sampler = make_sampler(np.ascontiguousarray(own), subjects, method, None, n_threads)
+        scores[row] = sampler.scores(counts[row : row + 1], None)[0]
+    return scores
 
 
 class _ProductSampler:
