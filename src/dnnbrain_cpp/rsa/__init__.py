@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dnnbrain_cpp.rsa._bootstrap import BootstrapResult, Samples, bootstrap
+from dnnbrain_cpp.rsa._bootstrap_crossval import bootstrap_crossval
 from dnnbrain_cpp.rsa._ceiling import NoiseCeiling, noise_ceiling
 from dnnbrain_cpp.rsa._compare import RSAResult, compare
 from dnnbrain_cpp.rsa._conditions import average_conditions
@@ -56,6 +57,7 @@ __all__ = [
     "WeightedModel",
     "average_conditions",
     "bootstrap",
+    "bootstrap_crossval",
     "compare",
     "compare_models",
     "decision_values",

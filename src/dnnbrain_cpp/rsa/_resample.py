@@ -18,7 +18,6 @@ from dnnbrain_cpp.rsa._methods import METHODS
 
 __all__ = [
     "Sampler",
-    "check_resampled",
     "check_resampled_method",
     "draw_counts",
     "make_sampler",
