@@ -85,6 +85,19 @@ class Model(ABC):
         )
         return self._solve(gram, products)
 
+    def solve_all(self, grams: Weights, products: Weights) -> Weights:
+        """Return the weights of many fits, (n_fit, n_weight), from inner products.
+
+        Parameters
+        ----------
+        grams : ndarray of shape (n_fit, n_weight, n_weight)
+            Of the model's RDMs, about their means where ``method`` is ``"corr"``.
+        products : ndarray of shape (n_fit, n_weight)
+            With the mean over subjects of RDMs of unit length.
+        """
+        solved = [self._solve(gram, product) for gram, product in zip(grams, products, strict=True)]
+        return np.array(solved).reshape(products.shape)
+
     @abstractmethod
     def _solve(self, gram: Weights, products: Weights) -> Weights:
         """Return the weights from inner products of RDMs with each other and with the data."""
@@ -195,6 +208,14 @@ class WeightedModel(Model):
     ) -> None:
         super().__init__(rdms, method=method, name=name)
         self.nonnegative = nonnegative
+
+    def solve_all(self, grams: Weights, products: Weights) -> Weights:
+        """Return the weights of many fits, as `Model.solve_all`; side by side where >= 0."""
+        if not self.nonnegative:
+            return super().solve_all(grams, products)
+        flat = np.ascontiguousarray(grams.reshape(len(grams), -1))
+        found: Weights = core.nnls(flat, np.ascontiguousarray(products), 1, None)
+        return found
 
     def _solve(self, gram: Weights, products: Weights) -> Weights:
         if self.nonnegative:
