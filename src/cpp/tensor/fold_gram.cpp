@@ -32,7 +32,7 @@ constexpr Index kFoldsForShared = 3;
 constexpr Index kColumnsForShared = 32768;
 
 /// A column whose weights differ more than this between folds is left in fp64.
-constexpr double kSmallDeviation = 0.05;
+constexpr double kSmallDeviation = 0.1;
 
 /// body(f, row, n_row) for blocks of rows of all matrices, from the longest to the shortest.
 template <class Body>

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "dnnbrain/tensor/symmetric.hpp"
 #include "dnnbrain/tensor/tasks.hpp"
 #include "dnnbrain/tensor/tiles.hpp"
 
@@ -122,7 +123,7 @@ class GramProducts final : public FoldProducts {
     for (std::size_t i = 0; i < folds.size(); ++i) {
       const at::Tensor weighted = u[static_cast<Index>(i)] * counts_[folds[i]];
       const at::Tensor& gram = grams_[static_cast<std::size_t>(folds[i])];
-      out.push_back(rows_times(gram, weighted.unsqueeze(0)).select(1, 0));
+      out.push_back(symmetric_times(gram, weighted));
     }
     return at::stack(out);
   }
