@@ -9,6 +9,7 @@
 #include "dnnbrain/tensor/feature_ridge.hpp"
 #include "dnnbrain/tensor/kernel_ridge.hpp"
 #include "dnnbrain/tensor/kernel_sums.hpp"
+#include "dnnbrain/tensor/leave_one_out.hpp"
 #include "dnnbrain/tensor/row_kernel.hpp"
 #include "support/python_monitor.hpp"
 

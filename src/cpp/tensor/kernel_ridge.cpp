@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/abs.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cholesky_inverse.h>
 #include <ATen/ops/cholesky_solve.h>
@@ -14,7 +13,6 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/outer.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
@@ -220,8 +218,7 @@ std::vector<FoldOperators> fold_operators(const KernelFactor& factor,
 
 AlphaSkeleton skeleton_of(const KernelFactor& factor,
                           const std::vector<double>& alphas,
-                          double tolerance,
-                          Filter filter) {
+                          double tolerance) {
   const Index n_value = factor.values.size(0);
   DNNBRAIN_REQUIRE(!alphas.empty(), "there must be at least one alpha.");
   const double largest = n_value > 0 ? factor.values[n_value - 1].item<double>() : 0.0;
@@ -230,10 +227,14 @@ AlphaSkeleton skeleton_of(const KernelFactor& factor,
   // be anything above; below the smallest alpha all filters fall off alike.
   const double bound =
       smallest > 0 ? smallest : *std::min_element(alphas.begin(), alphas.end()) * kFarBelow;
-  return alpha_skeleton(alphas, bound, largest, tolerance, filter);
+  return alpha_skeleton(alphas, bound, largest, tolerance);
 }
 
-void check(const KernelFactor& factor, const at::Tensor& responses, const at::Tensor& ones) {
+}  // namespace
+
+void check_kernel_data(const KernelFactor& factor,
+                       const at::Tensor& responses,
+                       const at::Tensor& ones) {
   const Index n = factor.vectors.size(0);
   DNNBRAIN_REQUIRE(responses.dim() == 2 && responses.size(0) == n,
                    "responses must have shape (",
@@ -243,8 +244,6 @@ void check(const KernelFactor& factor, const at::Tensor& responses, const at::Te
                    "responses must be float32 or float64.");
   DNNBRAIN_REQUIRE(ones.dim() == 1 && ones.size(0) == n, "ones must have shape (", n, ",).");
 }
-
-}  // namespace
 
 KernelFactor factor_kernel(const at::Tensor& kernel, const at::Tensor& nuisance) {
   const at::NoGradGuard no_grad;
@@ -288,18 +287,17 @@ GridScores cross_validate_kernel_ridge(const KernelFactor& factor,
                                        bool keep_folds,
                                        Monitor& monitor) {
   const at::NoGradGuard no_grad;
-  check(factor, responses, ones);
+  check_kernel_data(factor, responses, ones);
   const Index n_target = responses.size(1);
   const Index n_fold = static_cast<Index>(folds.size());
   DNNBRAIN_REQUIRE(n_fold > 0, "there must be at least one fold.");
   const TargetTiles tiles(responses, factor.nuisance);
-  GridCollector collector(
-      skeleton_of(factor, alphas, skeleton_tolerance(responses), Filter::kPrediction),
-      static_cast<Index>(alphas.size()),
-      n_target,
-      n_fold,
-      score,
-      keep_folds);
+  GridCollector collector(skeleton_of(factor, alphas, skeleton_tolerance(responses)),
+                          static_cast<Index>(alphas.size()),
+                          n_target,
+                          n_fold,
+                          score,
+                          keep_folds);
   const Index n_member = collector.skeleton().n_member();
 
   monitor.start(n_target);
@@ -326,70 +324,11 @@ GridScores cross_validate_kernel_ridge(const KernelFactor& factor,
   return collector.finish();
 }
 
-GridScores leave_one_out_kernel_ridge(const KernelFactor& factor,
-                                      const at::Tensor& responses,
-                                      const at::Tensor& ones,
-                                      const std::vector<double>& alphas,
-                                      RidgeScore score,
-                                      Monitor& monitor) {
-  const at::NoGradGuard no_grad;
-  check(factor, responses, ones);
-  const auto options = factor.vectors.options();
-  const auto dtype = responses.scalar_type();
-  const Index n_alpha = static_cast<Index>(alphas.size());
-  const Index n_target = responses.size(1);
-  const AlphaSkeleton skeleton =
-      skeleton_of(factor, alphas, skeleton_tolerance(responses), Filter::kResidual);
-  const Index n_member = skeleton.n_member();
-
-  const at::Tensor grid = at::tensor(alphas, options);
-  const at::Tensor left = grid / (factor.values.unsqueeze(1) + grid);  // (n - z, n_alpha)
-  const at::Tensor own = at::mm(factor.vectors * factor.vectors, left);
-  DNNBRAIN_REQUIRE((own > 0).all().item<bool>(),
-                   "every stimulus must leave something to predict when it is held out; one is "
-                   "fitted by nuisance columns alone.");
-  const at::Tensor inverse = own.reciprocal().t().to(dtype).contiguous();  // (n_alpha, n)
-  const at::Tensor members = at::tensor(skeleton.members, options.dtype(at::kLong));
-  const at::Tensor filters = left.index_select(1, members).t().to(dtype);  // (n_member, n - z)
-  const at::Tensor coefs = at::tensor(skeleton.coefs, options).view({n_alpha, n_member}).to(dtype);
-  const at::Tensor vectors = factor.vectors.to(dtype);
-  const TargetTiles tiles(responses, factor.nuisance);
-  const at::Tensor one = ones.to(dtype);
-
-  at::Tensor scores = at::empty({n_alpha, n_target}, at::kDouble);
-  double* const out = scores.mutable_data_ptr<double>();
-  monitor.start(n_target);
-  tiles.for_each(monitor, [&](Index first, Index n_tile) {
-    const TargetTile targets = tiles.read(first, n_tile);
-    const at::Tensor& y = targets.rows;
-    const std::vector<HeldOut> held_out = describe_held_out(y, one, targets.magnitudes);
-    const at::Tensor rotated = at::mm(y, vectors);
-    const at::Tensor residuals =
-        at::mm((rotated.unsqueeze(1) * filters).reshape({n_tile * n_member, -1}), vectors.t())
-            .view({n_tile, n_member, -1});
-    for (Index t = 0; t < n_tile; ++t) {
-      const at::Tensor left_out = at::mm(coefs, residuals[t]).mul_(inverse);  // (n_alpha, n)
-      const at::Tensor predicted = y[t] - left_out;
-      const at::Tensor sums = predicted.mv(one).to(at::kDouble).cpu();
-      const at::Tensor cross = predicted.mv(y[t]).to(at::kDouble).cpu();
-      const at::Tensor squares = (predicted * predicted).sum(1, false, at::kDouble).cpu();
-      for (Index a = 0; a < n_alpha; ++a) {
-        const PredictionSums sum{sums.const_data_ptr<double>()[a],
-                                 cross.const_data_ptr<double>()[a],
-                                 squares.const_data_ptr<double>()[a]};
-        out[a * n_target + first + t] =
-            score_prediction(sum, held_out[static_cast<std::size_t>(t)], score);
-      }
-    }
-  });
-  return {scores, {}};
-}
-
 at::Tensor solve_kernel_ridge(const KernelFactor& factor,
                               const at::Tensor& responses,
                               const at::Tensor& alphas) {
   const at::NoGradGuard no_grad;
-  check(factor, responses, factor.values.new_ones({responses.size(0)}));
+  check_kernel_data(factor, responses, factor.values.new_ones({responses.size(0)}));
   const auto dtype = responses.scalar_type();
   const TargetTiles tiles(responses, factor.nuisance);
   const at::Tensor vectors = factor.vectors.to(dtype);

@@ -3,15 +3,11 @@
 #include <ATen/Dispatch.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_pinv.h>
-#include <ATen/ops/linalg_svd.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -21,6 +17,7 @@
 
 #include "dnnbrain/core/clones.hpp"
 #include "dnnbrain/core/error.hpp"
+#include "dnnbrain/tensor/filter_stretches.hpp"
 #include "dnnbrain/tensor/grid_scores.hpp"
 #include "dnnbrain/tensor/target_tiles.hpp"
 #include "dnnbrain/tensor/tasks.hpp"
@@ -31,13 +28,6 @@ namespace {
 
 /// Factors that exist at once may take so much.
 constexpr Index kFactorBytes = Index{256} << 20;
-
-/// Width of a stretch of the spectrum, and how many eigenvalues it has at least per penalty.
-constexpr double kStretch = 3.1622776601683795;  // half a decade
-constexpr Index kValuesPerAlpha = 2;
-
-/// What the combination of functions may be off by, relative to a filter's root mean square.
-double filter_tolerance(at::ScalarType dtype) { return dtype == at::kFloat ? 1e-5 : 1e-13; }
 
 /// A fold, as every sum of kernels needs it.
 struct Sides {
@@ -76,19 +66,6 @@ Sides sides_of(const Fold& fold,
   return out;
 }
 
-/// The first eigenvalue of each stretch, and the end.
-std::vector<Index> cut_spectrum(const double* values, Index n_value, Index n_alpha) {
-  std::vector<Index> bounds{0};
-  for (Index i = 1; i < n_value; ++i) {
-    const bool wide = values[i] > values[bounds.back()] * kStretch;
-    if (wide && i - bounds.back() >= kValuesPerAlpha * n_alpha) bounds.push_back(i);
-  }
-  // What is left at the top may be too little.
-  if (bounds.size() > 1 && n_value - bounds.back() < kValuesPerAlpha * n_alpha) bounds.pop_back();
-  bounds.push_back(n_value);
-  return bounds;
-}
-
 /// Operators with a function of the eigenvalues each: (n_function, m), (n_test, m) -> rows of both.
 at::Tensor filtered(const at::Tensor& functions, const at::Tensor& to_test, at::ScalarType dtype) {
   return (to_test.unsqueeze(0) * functions.unsqueeze(1))
@@ -124,39 +101,13 @@ SumFactor factor_sum(const at::Tensor& kernel,
 
   SumFactor out;
   out.vectors = kept.to(dtype);
-  const Index n_alpha = grid.size(0);
-  at::Tensor filters = values / (values + grid.unsqueeze(1));  // (n_alpha, m)
-  const at::Tensor scale = filters.square().mean(1, true).sqrt();
-  const at::Tensor scaled = filters / scale;
-  const double tolerance = filter_tolerance(dtype);
-  const std::vector<Index> bounds = cut_spectrum(all + first, n_value, n_alpha);
-  std::vector<std::pair<at::Tensor, at::Tensor>> parts;  // combinations, functions
-  Index cost = 0;
-  for (std::size_t s = 0; s + 1 < bounds.size() && n_value > 0; ++s) {
-    const Index size = bounds[s + 1] - bounds[s];
-    const auto [u, weights, functions] =
-        at::linalg_svd(scaled.narrow(1, bounds[s], size), /*full_matrices=*/false);
-    const Index n_function = (weights > tolerance).sum().item<Index>();
-    parts.emplace_back(u.narrow(1, 0, n_function) * weights.narrow(0, 0, n_function) * scale,
-                       functions.narrow(0, 0, n_function));
-    cost += n_function * (size + n_alpha);
-  }
-  if (cost >= n_alpha * n_value) {
-    out.stretches = {{0, n_value, filtered(filters, to_test, dtype)}};
-    out.n_product = n_alpha;
-    return out;
-  }
-  for (const auto& part : parts) out.n_product += part.second.size(0);
-  out.combine = at::empty({n_alpha, out.n_product}, filters.options().dtype(dtype));
-  Index begin = 0;
-  for (std::size_t s = 0; s < parts.size(); ++s) {
-    const auto& [combinations, functions] = parts[s];
-    const Index size = bounds[s + 1] - bounds[s];
-    const Index n_function = functions.size(0);
-    out.stretches.push_back(
-        {bounds[s], size, filtered(functions, to_test.narrow(1, bounds[s], size), dtype)});
-    out.combine.narrow(1, begin, n_function).copy_(combinations);
-    begin += n_function;
+  const at::Tensor filters = values / (values + grid.unsqueeze(1));  // (n_alpha, m)
+  const FilterStretches factored = factor_filters(values, filters, dtype);
+  out.n_product = factored.n_product;
+  if (factored.combine.defined()) out.combine = factored.combine.to(dtype);
+  for (const FilterStretch& part : factored.stretches) {
+    const at::Tensor part_to_test = to_test.narrow(1, part.first, part.size);
+    out.stretches.push_back({part.first, part.size, filtered(part.functions, part_to_test, dtype)});
   }
   return out;
 }

@@ -55,8 +55,7 @@ AlphaSkeleton whole_grid(Index n_alpha) {
 AlphaSkeleton alpha_skeleton(const std::vector<double>& alphas,
                              double lambda_min,
                              double lambda_max,
-                             double tolerance,
-                             Filter filter) {
+                             double tolerance) {
   const std::size_t n_alpha = alphas.size();
   for (const double alpha : alphas) {
     DNNBRAIN_REQUIRE(alpha > 0, "alphas of a skeleton must be positive; got ", alpha, ".");
@@ -70,8 +69,7 @@ AlphaSkeleton alpha_skeleton(const std::vector<double>& alphas,
   std::vector<double> tops(n_alpha);
   for (std::size_t a = 0; a < n_alpha; ++a) {
     for (const double lambda : points) {
-      const double part = filter == Filter::kPrediction ? lambda : alphas[a];
-      columns[a].push_back(part / (lambda + alphas[a]));
+      columns[a].push_back(lambda / (lambda + alphas[a]));
     }
     scales[a] = norm(columns[a]);
     for (double& value : columns[a]) value /= scales[a];

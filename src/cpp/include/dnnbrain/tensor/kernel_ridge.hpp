@@ -41,6 +41,11 @@ struct KernelFactor {
 KernelFactor factor_kernel(const at::Tensor& kernel,     // (n, n) fp64, about any point
                            const at::Tensor& nuisance);  // (n, z) fp64, full rank
 
+/// Refuse responses or weights that do not fit the factor.
+void check_kernel_data(const KernelFactor& factor,
+                       const at::Tensor& responses,  // (n, n_target)
+                       const at::Tensor& ones);      // (n,)
+
 /// Mean held-out score of every penalty and target. `ones` is sqrt(w), or 1.
 GridScores cross_validate_kernel_ridge(const KernelFactor& factor,
                                        const at::Tensor& responses,  // (n, n_target) fp32 or fp64
@@ -50,14 +55,6 @@ GridScores cross_validate_kernel_ridge(const KernelFactor& factor,
                                        RidgeScore score,
                                        bool keep_folds,
                                        Monitor& monitor);
-
-/// Mean leave-one-out score of every penalty and target: e_i = (R Y)_i / R_ii.
-GridScores leave_one_out_kernel_ridge(const KernelFactor& factor,
-                                      const at::Tensor& responses,  // (n, n_target)
-                                      const at::Tensor& ones,       // (n,) fp64
-                                      const std::vector<double>& alphas,
-                                      RidgeScore score,
-                                      Monitor& monitor);
 
 /// Dual coefficients (K + alpha)^-1 Y beyond Z, one penalty per target: X'dual are the weights.
 at::Tensor solve_kernel_ridge(const KernelFactor& factor,

@@ -5,13 +5,9 @@
 //
 //   p(alpha) = K_test,train V diag(1 / (l + alpha)) q
 //
-// is what is predicted. Over a stretch of the spectrum the filters of a whole grid of penalties are
-// combinations of a few functions f_1..f_k of l, orthogonal there, however fine the grid is:
-//
-//   l / (l + alpha) = sum_i c_i(alpha) f_i(l)  to rounding,   k = 5 or so for half a decade of l
-//
-// so that p(alpha) of the stretch combines k products rather than one per penalty. `kernel_ridge`
-// factorises once for all folds instead: better for many folds, few targets or few penalties.
+// is what is predicted. p(alpha) combines k products for each stretch of the spectrum
+// (filter_stretches.hpp) rather than having one per penalty. `kernel_ridge` factorises once for all
+// folds instead: better for many folds, few targets or few penalties.
 //
 // Cost per sum and fold: eigh(n_train); 2 n_test n_train^2 FLOP; for each target 2 n_train^2 for q,
 // 2 k n_test n_train for the products and 2 n_alpha n_test for each product's part in the grid.

@@ -24,15 +24,11 @@ struct AlphaSkeleton {
   Index n_member() const { return static_cast<Index>(members.size()); }
 };
 
-/// What is spanned: predictions, lambda / (lambda + alpha), or residuals, alpha / (lambda + alpha).
-enum class Filter { kPrediction, kResidual };
-
 /// A skeleton whose filters are off by no more than `tolerance` of their largest value. All alphas
 /// are members where fewer would not pay.
 AlphaSkeleton alpha_skeleton(const std::vector<double>& alphas,  // (n_alpha,) > 0
                              double lambda_min,                  // of the positive eigenvalues
                              double lambda_max,
-                             double tolerance,
-                             Filter filter = Filter::kPrediction);
+                             double tolerance);
 
 }  // namespace dnnbrain
