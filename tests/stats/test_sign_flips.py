@@ -176,6 +176,15 @@ def test_places_that_a_subject_lacks_are_left_out_and_connect_nothing() -> None:
     assert np.isnan(whole.p_fwe[9])
 
 
+def test_one_number_for_each_subject() -> None:
+    values = np.array([0.5, 1.0, 0.2, 0.8, 0.9])
+    one = stats.sign_flip_test(values, alternative="greater")
+    assert one.p == 1 / 32
+    assert one.to_frame().p_fwe.tolist() == [1 / 32]
+    cluster = stats.cluster_test(values, alternative="greater")
+    assert cluster.to_frame()[["size", "peak", "p"]].to_numpy().tolist() == [[1, (0,), 1 / 32]]
+
+
 def test_neighbours_on_a_mask() -> None:
     inside = np.random.default_rng(0).random((4, 3, 5)) < 0.6
     places = np.argwhere(inside)

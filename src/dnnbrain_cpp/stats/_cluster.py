@@ -78,18 +78,16 @@ class ClusterResult:
     def to_frame(self) -> pd.DataFrame:
         """Return one row per cluster: number, size, mass, place of its largest t, p."""
         flat = self.labels.ravel()
-        peaks = [
-            np.unravel_index(
-                int(np.where(flat == k, np.abs(self.t.ravel()), -1.0).argmax()), self.t.shape
-            )
-            for k in range(1, len(self.mass) + 1)
-        ]
+        places = np.flatnonzero(flat)
+        places = places[np.lexsort((-np.abs(self.t.ravel()[places]), flat[places]))]
+        first = places[np.unique(flat[places], return_index=True)[1]]
+        peaks = np.stack(np.unravel_index(first, np.atleast_1d(self.t).shape), axis=1)
         return pd.DataFrame(
             {
                 "cluster": np.arange(1, len(self.mass) + 1),
                 "size": np.bincount(flat, minlength=len(self.mass) + 1)[1:],
                 "mass": self.mass,
-                "peak": [tuple(int(i) for i in peak) for peak in peaks],
+                "peak": [tuple(peak) for peak in peaks.tolist()],
                 "p": self.p,
             }
         )

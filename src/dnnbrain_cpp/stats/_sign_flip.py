@@ -52,7 +52,7 @@ class SignFlipResult:
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per place: its indices as axis_0, axis_1 ..., t, p and p_fwe."""
-        places = np.indices(self.t.shape).reshape(self.t.ndim, -1)
+        places = np.indices(self.t.shape).reshape(self.t.ndim, self.t.size)
         columns = {f"axis_{i}": index for i, index in enumerate(places)}
         return pd.DataFrame(
             columns | {"t": self.t.ravel(), "p": self.p.ravel(), "p_fwe": self.p_fwe.ravel()}
