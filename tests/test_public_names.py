@@ -74,6 +74,16 @@ PARAMETERS: dict[Any, dict[str, Any]] = {
         "alternative": "two-sided",
         "random_state": None,
     },
+    rsa.bootstrap: {
+        "models": REQUIRED,
+        "data": REQUIRED,
+        "n_boot": 1000,
+        "over": ("conditions", "subjects"),
+        "method": "tau-b",
+        "random_state": None,
+    },
+    rsa.bootstrap_crossval: {"models": REQUIRED, "data": REQUIRED, "n_boot": 1000},
+    rsa.noise_ceiling: {"rdms": REQUIRED, "method": "tau-b", "kind": "mean-rdm"},
     rsa.mantel: {
         "x": REQUIRED,
         "y": REQUIRED,
