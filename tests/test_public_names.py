@@ -63,6 +63,17 @@ PARAMETERS: dict[Any, dict[str, Any]] = {
     rsa.save_rdms: {"rdms": REQUIRED, "path": REQUIRED, "kind": "dRDM"},
     rsa.noise_precision: {"residuals": REQUIRED, "method": "ledoit-wolf", "dof": None},
     rsa.average_conditions: {"patterns": REQUIRED, "labels": REQUIRED},
+    rsa.WeightedModel: {"rdms": REQUIRED, "method": "corr", "nonnegative": True, "name": None},
+    rsa.reweight: {"models": REQUIRED, "data": REQUIRED, "n_boot": 1000, "n_split": 20},
+    rsa.remix: {
+        "train_features": REQUIRED,
+        "train_labels": REQUIRED,
+        "features": REQUIRED,
+        "classifier": "lda",
+        "metric": "correlation",
+    },
+    rsa.variance_partition: {"predictors": REQUIRED, "data": REQUIRED, "cv": None},
+    rsa.FRRSA: {"alphas": None, "kind": "sqeuclidean", "nonnegative": False, "scoring": "corr"},
     rsa.mds: {"rdm": REQUIRED, "n_components": 2, "kind": "metric", "random_state": None},
     rsa.dendrogram: {"rdm": REQUIRED, "method": "average"},
     rsa.compare: {

@@ -27,9 +27,10 @@ constexpr Index kWorkPerBlock = Index{1} << 26;
 /// What is left of the square of a constant after its mean has been removed.
 constexpr double kConstant = 1e-13;
 
-constexpr Index kLanes = 8;
+/// Enough of them to keep the multipliers busy.
+constexpr Index kLanes = 32;
 
-/// In a fixed number of lanes, so that the order of the sum is the same on every machine.
+/// In a fixed number of lanes, so that the order of the sum does not depend on the machine's width.
 DNNBRAIN_CLONES
 double dot(const double* a, const double* b, Index n) {
   double lanes[kLanes] = {};
@@ -37,7 +38,7 @@ double dot(const double* a, const double* b, Index n) {
   for (; i + kLanes <= n; i += kLanes) {
     for (Index lane = 0; lane < kLanes; ++lane) lanes[lane] += a[i + lane] * b[i + lane];
   }
-  for (; i < n; ++i) lanes[i % kLanes] += a[i] * b[i];
+  for (Index lane = 0; i < n; ++i, ++lane) lanes[lane] += a[i] * b[i];
   double sum = 0;
   for (Index lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
   return sum;
@@ -119,6 +120,7 @@ class SplitScorer {
       : data_(data),
         n_model_(data.models.rows()),
         n_pair_(data.models.cols()),
+        counts_(data.plan.n_cond),
         pair_weights_(n_pair_),
         weighted_(n_pair_),
         pool_(n_pair_),
@@ -141,14 +143,14 @@ class SplitScorer {
 
  private:
   const Eigen::VectorXd& fit(const SampleSplit& parts) {
-    Index pair = 0;
     const Index n_cond = data_.plan.n_cond;
     for (Index i = 0; i < n_cond; ++i) {
-      for (Index j = i + 1; j < n_cond; ++j) {
-        pair_weights_[pair++] =
-            static_cast<double>(parts.train_conditions[static_cast<std::size_t>(i)] *
-                                parts.train_conditions[static_cast<std::size_t>(j)]);
-      }
+      counts_[i] = static_cast<double>(parts.train_conditions[static_cast<std::size_t>(i)]);
+    }
+    for (Index i = 0, pair = 0; i < n_cond; ++i) {
+      const Index n_after = n_cond - 1 - i;
+      pair_weights_.segment(pair, n_after) = counts_[i] * counts_.tail(n_after);
+      pair += n_after;
     }
     const double total = pair_weights_.sum();
     pool_.setZero();
@@ -159,7 +161,7 @@ class SplitScorer {
       multiply(pair_weights_.data(), subject, n_pair_, weighted_.data());
       double square = dot(weighted_.data(), subject, n_pair_);
       if (data_.centred) {
-        const double sum = weighted_.sum();
+        const double sum = dot(pair_weights_.data(), subject, n_pair_);
         square -= sum * sum / total;
       }
       if (!(square > 0)) continue;
@@ -187,17 +189,30 @@ class SplitScorer {
     return solver_.solve(gram_, products_);
   }
 
+  /// Held-out pairs. Ranks need copies one by one, signs a count of them.
+  void find_held_out(const SampleSplit& parts) {
+    held_out_.clear();
+    times_.clear();
+    const Index n_cond = data_.plan.n_cond;
+    const auto count = [&](Index i) { return parts.test_conditions[static_cast<std::size_t>(i)]; };
+    for (Index i = 0; i < n_cond; ++i) {
+      if (count(i) == 0) continue;
+      const Index before = i * (2 * n_cond - i - 1) / 2 - i - 1;  // the pair (i, j) is before + j
+      for (Index j = i + 1; j < n_cond; ++j) {
+        if (count(j) == 0) continue;
+        const Index times = count(i) * count(j);
+        const bool one_by_one = !counts_pairs(data_.comparator);
+        held_out_.insert(
+            held_out_.end(), one_by_one ? static_cast<std::size_t>(times) : 1, before + j);
+        times_.push_back(times);
+      }
+    }
+  }
+
   /// Everything that is compared, over the held-out pairs with their copies: the models, their sum,
   /// pools of subjects, subjects.
   void gather(const SampleSplit& parts, const Eigen::VectorXd& weights) {
-    held_out_.clear();
-    for (Index i = 0, pair = 0; i < data_.plan.n_cond; ++i) {
-      for (Index j = i + 1; j < data_.plan.n_cond; ++j, ++pair) {
-        const Index times = parts.test_conditions[static_cast<std::size_t>(i)] *
-                            parts.test_conditions[static_cast<std::size_t>(j)];
-        held_out_.insert(held_out_.end(), static_cast<std::size_t>(times), pair);
-      }
-    }
+    find_held_out(parts);
     const bool apart = data_.plan.n_test_subject > 0;
     subjects_.clear();
     for (Index s = 0; s < data_.plan.n_subject; ++s) {
@@ -252,7 +267,7 @@ class SplitScorer {
       pairs_.emplace_back(n_model_ + 1, first + t);
     }
     const std::vector<double> scores = counts_pairs(data_.comparator)
-                                           ? short_taus(vectors_, pairs_, data_.comparator)
+                                           ? short_taus(vectors_, times_, pairs_, data_.comparator)
                                            : dot_scores();
     const Index width = n_model_ + 3;
     auto means = out.head(width);
@@ -297,6 +312,7 @@ class SplitScorer {
   const Data& data_;
   Index n_model_;
   Index n_pair_;
+  Eigen::VectorXd counts_;  // of training conditions
   Eigen::VectorXd pair_weights_;
   Eigen::VectorXd weighted_;
   Eigen::VectorXd pool_;
@@ -304,7 +320,8 @@ class SplitScorer {
   Eigen::VectorXd products_;
   Eigen::VectorXd sums_;
   NnlsSolver solver_;
-  std::vector<Index> held_out_;  // pairs, as often as they come
+  std::vector<Index> held_out_;  // pairs, as often as they come where ranks are compared
+  std::vector<Index> times_;     // of each distinct one
   std::vector<Index> subjects_;  // held out, distinct
   Matrix vectors_;
   VectorPairs pairs_;

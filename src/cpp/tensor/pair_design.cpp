@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "dnnbrain/core/error.hpp"
+#include "dnnbrain/core/huge_pages.hpp"
 #include "dnnbrain/tensor/tasks.hpp"
 
 namespace dnnbrain {
@@ -125,6 +126,7 @@ at::Tensor gram(const at::Tensor& patterns, const PairScaling* scaling, PairKind
   const Index p = patterns.size(1);
   const double n_pair = static_cast<double>(pair_count(patterns.size(0)));
   at::Tensor out = at::empty({p, p}, patterns.options());
+  if (out.is_cpu()) prefer_huge_pages(out.data_ptr(), static_cast<Index>(out.nbytes()));
   const Index n_strip = (p + kTile - 1) / kTile;
   for_each_task(n_strip, patterns.is_cpu(), [&](Index task) {
     const Index first = (n_strip - 1 - task) * kTile;  // the longest first
