@@ -69,22 +69,16 @@ class Reweighting:
     seed: int
 
     def ci(self, level: float = 0.95) -> Values:
-        """Return percentile intervals of the scores, (n_model + 1, 2)."""
+        """Return percentile intervals of the scores, (n_model + 1, 2).
+
+        They hold the noise of the splits, and that of pairs once for conditions and once for
+        subjects: wider than they need be. Of a test that two models differ by them, 0.3 % of 300
+        nulls came out below 0.05; `bootstrap` has the corrections for fixed models.
+        """
         self._check_samples()
         tail = 50 * (1 - level)
         limits: Values = np.percentile(self.samples, [tail, 100 - tail], axis=0).T
         return limits
-
-    def p_difference(self, model: str, other: str) -> float:
-        """Return the two-sided bootstrap p of a difference between two models.
-
-        ``2 (1 + min(#(d <= 0), #(d >= 0))) / (1 + n_boot)``, at most 1, with d the difference in a
-        sample.
-        """
-        self._check_samples()
-        difference = self.samples[:, self._place(model)] - self.samples[:, self._place(other)]
-        fewer = min(np.count_nonzero(difference <= 0), np.count_nonzero(difference >= 0))
-        return min(1.0, 2 * (1 + fewer) / (1 + len(difference)))
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Return a row per model: model, score, low, high, weight."""
@@ -100,11 +94,6 @@ class Reweighting:
                 "weight": [*self.weights, np.nan],
             }
         )
-
-    def _place(self, model: str) -> int:
-        if model not in self.models:
-            raise ValueError(f"model must be one of {', '.join(self.models)}; got {model!r}.")
-        return self.models.index(model)
 
     def _check_samples(self) -> None:
         if not len(self.samples):
@@ -178,8 +167,8 @@ def reweight(
     condition, or subject, of a sample are on one side; copies of one condition against each other
     are no pair. What is constant over the held-out pairs scores 0.
 
-    A sample holds fewer distinct subjects than the data, so that its scores spread around a lower
-    mean than `scores`; the intervals are of percentiles, as published.
+    A sample holds fewer distinct conditions and subjects than the data, so that its scores do not
+    spread around `scores`; the intervals are of percentiles, as published, and wide.
 
     Cost per split: ``n_pair (n_model**2 / 2 + 3 n_subject)`` multiplications, Lawson and Hanson's
     active sets, and comparisons of the held-out pairs.
