@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dnnbrain_cpp._native import core
+from dnnbrain_cpp.rsa import _resample
 from dnnbrain_cpp.rsa._resample import draw_counts, make_sampler
 from oracle.resampling import sample_ceilings, sample_scores
 from tolerances import TOLERANCES
@@ -177,6 +178,20 @@ def test_many_ranks_and_all_digits(n_cond: int) -> None:
     scores = make_sampler(models, subjects, "tau-b", None, 1).scores(counts, None)
     expected = np.stack([sample_scores("tau-b", models, subjects, c) for c in counts])
     np.testing.assert_allclose(scores, expected, rtol=0, atol=TOLERANCES["fp64_score"])
+
+
+@pytest.mark.parametrize("method", RANKS)
+def test_models_in_parts(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large jobs go through a few models at a time, so that they can be stopped."""
+    models, subjects = rdms(5, 9, 29), rdms(2, 9, 30)
+    counts = counts_of(3, 9, 31)
+    sampler = make_sampler(models, subjects, method, None, 1)
+    whole = sampler.scores(counts, None)
+    monkeypatch.setattr(_resample, "_MOST_COMPARED", 2 * 36 * 2)
+    steps: list[tuple[int, int]] = []
+    parts = sampler.scores(counts, lambda done, total: steps.append((done, total)))
+    np.testing.assert_array_equal(parts, whole)
+    assert {total for _, total in steps} <= {9}
 
 
 def test_counts() -> None:

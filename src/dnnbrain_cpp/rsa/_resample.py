@@ -42,6 +42,9 @@ _SYNONYMS = {"pearson": "corr", "kendalltau": "tau-b", "kendall": "tau-b", "cka"
 # What is left of the square of a constant after its mean has been removed, relative to the square.
 _CONSTANT = 1e-13
 
+# Pairs of conditions, times RDMs compared, that take some 0.1 s.
+_MOST_COMPARED = 2e7
+
 
 def check_resampled_method(method: str) -> str:
     """Return the comparator's own name, if it is one that samples are compared by."""
@@ -220,6 +223,13 @@ class _ProductSampler:
         return cross.numpy(), own.numpy(), among.numpy()
 
 
+def _share(report: ProgressCallback | None, part: int, n_part: int) -> ProgressCallback | None:
+    """Return what reports the progress of one of several parts of equal length."""
+    if report is None:
+        return None
+    return lambda done, total: report(part * total + done, n_part * total)
+
+
 class _RankSampler:
     """Spearman's and Kendall's comparators, sample by sample."""
 
@@ -232,10 +242,22 @@ class _RankSampler:
         self.n_threads = n_threads
 
     def scores(self, counts: Counts, report: ProgressCallback | None) -> Values:
-        flat = core.resampled_scores(
-            self.models, self.subjects, counts, self.comparator, self.n_threads, report
-        )
-        return flat.reshape(len(counts), len(self.models), len(self.subjects))
+        # Of one sample, no more models at a time than leave time to look for Ctrl-C.
+        n_model, n_pair = self.models.shape
+        step = max(1, int(_MOST_COMPARED / (n_pair * len(self.subjects))))
+        starts = range(0, n_model, step)
+        parts = [
+            core.resampled_scores(
+                self.models[start : start + step],
+                self.subjects,
+                counts,
+                self.comparator,
+                self.n_threads,
+                _share(report, place, len(starts)),
+            )
+            for place, start in enumerate(starts)
+        ]
+        return np.hstack(parts).reshape(len(counts), n_model, len(self.subjects))
 
     def ceilings(self, counts: Counts, copies: Counts, report: ProgressCallback | None) -> Values:
         return core.resampled_ceilings(
