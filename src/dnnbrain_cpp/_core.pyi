@@ -122,6 +122,11 @@ def crossvalidated_distances(
     present: torch.Tensor | None,  # (n_run, n_cond) bool
     progress: _Progress,
 ) -> torch.Tensor: ...  # (n_pair,) float64
+def discriminant_t(
+    patterns: torch.Tensor,  # (n_run, n_cond, n_channel) float64
+    counts: torch.Tensor,  # (n_run, n_cond) float64
+    progress: _Progress,
+) -> torch.Tensor: ...  # (n_pair,) float64
 
 # Covariance of noise.
 

@@ -50,13 +50,34 @@ def _regress(progress: Any = None, n_fold: int = 100) -> torch.Tensor:
     return core.cross_validate_pcr(kernel, responses, folds, [50], [0.0], score, True, progress)
 
 
+def _distances(progress: Any = None) -> torch.Tensor:
+    features = torch.randn(5, 30, generator=torch.Generator().manual_seed(0))
+    return core.dissimilarities(features, core.Dissimilarity.correlation, progress)
+
+
+def _centred_distances(progress: Any = None) -> torch.Tensor:
+    features = torch.randn(5, 30, generator=torch.Generator().manual_seed(0))
+    return core.dissimilarities(features, core.Dissimilarity.euclidean, progress)
+
+
+def _crossvalidated(progress: Any = None, *, complete: bool = True) -> torch.Tensor:
+    runs = torch.ones(3, 4, 5, dtype=torch.float64)
+    present = None if complete else torch.ones(3, 4, dtype=torch.bool)
+    return core.crossvalidated_distances(runs, None, present, progress)
+
+
+def _discriminants(progress: Any = None) -> torch.Tensor:
+    runs = torch.ones(3, 4, 5, dtype=torch.float64)
+    return core.discriminant_t(runs, torch.ones(3, 4, dtype=torch.float64), progress)
+
+
 def _many_grams() -> None:
     core.gram_moments(torch.ones(300, 40000))
 
 
 @pytest.mark.parametrize(
     "call",
-    [lambda: _compare(3000), lambda: _regress(n_fold=5), _many_grams],
+    [lambda: _compare(60_000), lambda: _regress(n_fold=5), _many_grams],
     ids=["compare", "pcr", "gram"],
 )
 def test_other_threads_run_meanwhile(call: Callable[[], Any]) -> None:
@@ -136,8 +157,24 @@ class TheirError(LookupError):
 
 @pytest.mark.parametrize(
     "call",
-    [lambda progress: _compare(FOREVER, progress), _regress],
-    ids=["compare", "pcr"],
+    [
+        lambda progress: _compare(FOREVER, progress),
+        _regress,
+        _distances,
+        _centred_distances,
+        _crossvalidated,
+        lambda progress: _crossvalidated(progress, complete=False),
+        _discriminants,
+    ],
+    ids=[
+        "compare",
+        "pcr",
+        "distances",
+        "centred-distances",
+        "crossnobis",
+        "incomplete-crossnobis",
+        "ldt",
+    ],
 )
 @pytest.mark.parametrize("error", [TheirError, KeyboardInterrupt, SystemExit, StopIteration])
 def test_an_error_of_the_callback_comes_out_as_itself(

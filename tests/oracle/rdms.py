@@ -28,6 +28,25 @@ def crossnobis(
     return np.array(out)
 
 
+def discriminant_t(
+    cells: dict[tuple[Any, Any], Array], conditions: list[Any], precision: Array
+) -> Array:
+    """`cells` hold single observations, (n, p)."""
+    runs = sorted({run for run, _ in cells})
+    out = []
+    for i, j in combinations(conditions, 2):
+        terms = []
+        for r, s in permutations(runs, 2):
+            if all((run, c) in cells for run in (r, s) for c in (i, j)):
+                discriminant = precision @ (cells[r, i].mean(0) - cells[r, j].mean(0))
+                difference = cells[s, i].mean(0) - cells[s, j].mean(0)
+                variance = discriminant @ np.linalg.inv(precision) @ discriminant
+                variance *= 1 / len(cells[s, i]) + 1 / len(cells[s, j])
+                terms.append(discriminant @ difference / np.sqrt(variance))
+        out.append(np.mean(terms))
+    return np.array(out)
+
+
 def poisson(rates: Array) -> Array:
     logs = np.log(rates)
     return np.array(

@@ -162,6 +162,38 @@ def test_mahalanobis(shape: tuple[int, int]) -> None:
     close(ours, theirs.dissimilarities[0])
 
 
+@pytest.mark.parametrize("n_obs", [30, 60])
+def test_discriminant_t_by_definition(n_obs: int) -> None:
+    """Unequal repeats; with 30 observations, runs lack conditions."""
+    rng = np.random.default_rng(1)
+    conditions, labels = rng.choice(list("abcd"), n_obs), rng.choice([1, 2, 3, 4], n_obs)
+    patterns, precision = draw(n_obs, 6), some_precision(6)
+    cells = {
+        (r, c): patterns[(labels == r) & (conditions == c)]
+        for r, c in zip(labels.tolist(), conditions.tolist(), strict=True)
+    }
+    assert (len(cells) == 16) == (n_obs == 60)
+    ours = rsa.rdm(
+        patterns, metric="ldt", conditions=conditions, runs=labels, precision=precision
+    ).dissimilarities
+    close(ours, oracle.discriminant_t(cells, list("abcd"), precision))
+
+
+def test_discriminant_t_without_signal_is_standard_normal_in_each_fold() -> None:
+    rng = np.random.default_rng(2)
+    precision = some_precision(12)
+    coloured = np.linalg.cholesky(np.linalg.inv(precision))
+    values = [
+        rsa.rdm(
+            rng.standard_normal((2, 3, 12)) @ coloured.T, metric="ldt", precision=precision
+        ).dissimilarities[0]
+        for _ in range(1500)
+    ]
+    # The mean of two folds that share their differences: variances lie between 1/2 and 1.
+    assert abs(np.mean(values)) < 4 / np.sqrt(1500)
+    assert 0.5 < np.var(values) < 1.0
+
+
 def test_mahalanobis_with_noise_from_repeats() -> None:
     patterns, conditions = draw(20, 4), np.repeat(list("abcde"), 4)
     means, ids = rsa.average_conditions(patterns, conditions)
@@ -302,8 +334,10 @@ def with_nan() -> Array:
         ),
         (RUNS, {"metric": "crossnobis", "noise": "eye"}, "noise must be one of.*got 'eye'"),
         (OBS, {"metric": "mahalanobis"}, "mahalanobis needs precision="),
+        (RUNS, {"metric": "ldt"}, "ldt needs precision="),
+        (RUNS * 0, {"metric": "ldt", "precision": np.eye(5)}, "differs from the others"),
         (OBS, {"metric": "mahalanobis", "noise": "full"}, "only where conditions="),
-        (OBS, {"precision": np.eye(5)}, "precision is for the metrics mahalanobis and crossnobis"),
+        (OBS, {"precision": np.eye(5)}, "precision is for the metrics mahalanobis, cross"),
         (OBS, {"runs": RUN, "conditions": COND}, "runs are for the crossvalidated metrics"),
         (OBS, {"conditions": COND, "ids": list("abcd")}, "ids= or conditions="),
         (OBS, {"metric": "poisson"}, "not negative; layer 'features' has values down to"),

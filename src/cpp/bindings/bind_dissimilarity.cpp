@@ -95,6 +95,15 @@ void bind_dissimilarity(py::module_& m) {
       py::arg("second"),
       py::arg("present"),
       py::arg("progress"));
+  m.def(
+      "discriminant_t",
+      [](const at::Tensor& patterns, const at::Tensor& counts, const py::object& progress) {
+        return run_monitored(
+            progress, [&](Monitor& monitor) { return discriminant_t(patterns, counts, monitor); });
+      },
+      py::arg("patterns"),
+      py::arg("counts"),
+      py::arg("progress"));
 }
 
 }  // namespace dnnbrain::bindings

@@ -2,6 +2,8 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/logical_and.h>
+#include <ATen/ops/reciprocal.h>
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
@@ -127,6 +129,38 @@ at::Tensor crossvalidated_distances(const at::Tensor& first,
   const at::Tensor distance =
       present.defined() ? incomplete(a, c, present, monitor) : complete(a, c, monitor);
   return upper_triangle(distance) / static_cast<double>(first.size(2));
+}
+
+at::Tensor discriminant_t(const at::Tensor& patterns, const at::Tensor& counts, Monitor& monitor) {
+  const at::NoGradGuard no_grad;
+  check_patterns(patterns, at::Tensor(), 3);
+  const Index n_run = patterns.size(0);
+  const Index n_cond = patterns.size(1);
+  DNNBRAIN_REQUIRE(n_run >= 2, "crossvalidation needs two runs or more; got ", n_run, ".");
+  DNNBRAIN_REQUIRE(counts.dim() == 2 && counts.scalar_type() == at::kDouble &&
+                       counts.size(0) == n_run && counts.size(1) == n_cond,
+                   "counts must be fp64 of shape (n_run, n_cond).");
+  const at::Tensor a = centred(patterns, 1);
+  const at::Tensor total = at::zeros({n_cond, n_cond}, patterns.options());
+  const at::Tensor pairs = at::zeros({n_cond, n_cond}, patterns.options());
+  monitor.start(n_run * n_run);
+  for (Index train = 0; train < n_run; ++train) {
+    const at::Tensor length = distance_square(symmetric_product(a[train])).clamp_min(0);
+    for (Index test = 0; test < n_run; ++test) {
+      if (train != test) {
+        const at::Tensor variance = counts[test].reciprocal();  // infinite where there is none
+        const at::Tensor error = at::sqrt(length * (variance.unsqueeze(1) + variance.unsqueeze(0)));
+        const at::Tensor both = at::logical_and(counts[train] > 0, counts[test] > 0);
+        const at::Tensor valid =
+            at::logical_and(at::logical_and(both.unsqueeze(1), both.unsqueeze(0)), error > 0);
+        const at::Tensor along = distance_square(rows_times(a[train], a[test]));
+        total.add_(at::where(valid, along / error, 0.0));
+        pairs.add_(valid);
+      }
+      monitor.step();
+    }
+  }
+  return upper_triangle(at::where(pairs > 0, total / pairs, kNaN));
 }
 
 }  // namespace dnnbrain

@@ -71,15 +71,20 @@ class RunMeans:
     ----------
     patterns : ndarray of shape (n_run, n_cond, n_channel), float64
         Zero where a run lacks a condition.
-    present : ndarray of shape (n_run, n_cond), bool, or None
-        None if every run has every condition.
+    counts : ndarray of shape (n_run, n_cond), int
+        Observations behind each; 0 where a run lacks a condition.
     ids : tuple of str or None
         Conditions.
     """
 
     patterns: NDArray[np.float64]
-    present: NDArray[np.bool_] | None
+    counts: NDArray[np.intp]
     ids: tuple[str, ...] | None
+
+    @property
+    def present(self) -> NDArray[np.bool_] | None:
+        """Which run has which condition, or None if every run has every one."""
+        return None if self.counts.all() else self.counts > 0
 
 
 def run_means(patterns: NDArray[Any], conditions: Labels, runs: Labels, name: str) -> RunMeans:
@@ -100,16 +105,15 @@ def run_means(patterns: NDArray[Any], conditions: Labels, runs: Labels, name: st
         )
     shape = (len(run_ids), len(ids))
     means = np.zeros((*shape, patterns.shape[1]))
-    present = np.zeros(shape, dtype=bool)
+    counts = np.zeros(shape, dtype=np.intp)
     cells = run * len(ids) + condition
     for cell, members in enumerate(_members(cells, len(run_ids) * len(ids))):
         if len(members):
             place = divmod(cell, len(ids))
             means[place] = patterns[members].mean(0, dtype=np.float64)
-            present[place] = True
-    if present.all():
-        return RunMeans(means, None, ids)
-    shared = present.T.astype(np.int64) @ present
+            counts[place] = len(members)
+    present = (counts > 0).astype(np.int64)
+    shared = present.T @ present
     first, second = np.nonzero(np.triu(shared < 2, 1))
     if len(first):
         raise ValueError(
@@ -117,7 +121,7 @@ def run_means(patterns: NDArray[Any], conditions: Labels, runs: Labels, name: st
             f"{ids[first[0]]!r} and {ids[second[0]]!r} ({len(first)} pairs in all) do not. Leave "
             "one of them out."
         )
-    return RunMeans(means, present, ids)
+    return RunMeans(means, counts, ids)
 
 
 def _members(codes: NDArray[np.intp], n: int) -> list[NDArray[np.intp]]:

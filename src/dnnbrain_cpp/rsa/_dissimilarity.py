@@ -34,8 +34,9 @@ METRICS = {
 }
 """Dissimilarities that inner products decide; SciPy's names, and SciPy's values."""
 
-_WHITENED = ("mahalanobis", "crossnobis")
-_CROSSVALIDATED = ("crossnobis", "poisson_cv")
+_WHITENED = ("mahalanobis", "crossnobis", "ldt")
+_NOISE_NEEDED = ("mahalanobis", "ldt")
+_CROSSVALIDATED = ("crossnobis", "ldt", "poisson_cv")
 _ALL_METRICS = (*METRICS, *_WHITENED, "poisson", "poisson_cv")
 
 
@@ -60,22 +61,22 @@ class _Options:
         unused = [name for name, value in given.items() if value is not None]
         if unused and self.metric not in _WHITENED:
             raise ValueError(
-                f"{unused[0]} is for the metrics {' and '.join(_WHITENED)}; got metric="
+                f"{unused[0]} is for the metrics {', '.join(_WHITENED)}; got metric="
                 f"{self.metric!r}."
             )
         if self.precision is not None and len(unused) > 1:
             raise ValueError(
                 f"give precision=, or what to estimate it from; got precision and {unused[1]}."
             )
-        if self.metric == "mahalanobis" and not unused:
+        if self.metric in _NOISE_NEEDED and not unused:
             raise ValueError(
-                "mahalanobis needs precision=, residuals=, or noise= with repeated conditions. "
-                "Without any, it is the squared Euclidean distance."
+                f"{self.metric} needs precision=, residuals=, or noise= with repeated conditions. "
+                "Without noise, there are squared Euclidean and crossnobis distances."
             )
         crossvalidated = self.metric in _CROSSVALIDATED
         if self.runs is not None and not (crossvalidated or self.metric == "mahalanobis"):
             raise ValueError(
-                f"runs are for the crossvalidated metrics {' and '.join(_CROSSVALIDATED)}; got "
+                f"runs are for the crossvalidated metrics {', '.join(_CROSSVALIDATED)}; got "
                 f"metric={self.metric!r}."
             )
         if self.runs is not None and self.conditions is None:
@@ -163,6 +164,8 @@ def rdm(
         - ``"mahalanobis"``: ``d'W d / p`` with W the precision of noise;
         - ``"crossnobis"``: mean over ordered pairs of different runs r, s of
           ``d_r'W d_s / p``; its mean is zero where patterns do not differ, so it may be negative;
+        - ``"ldt"``: linear discriminant t, the mean over the same pairs of
+          ``d_r'W d_s / sqrt(d_r'W d_r (1/n_is + 1/n_js))`` with n observations behind each pattern;
         - ``"poisson"``: ``sum (l_i - l_j)(log l_i - log l_j) / p``, the symmetrised
           Kullback-Leibler divergence of the rates
           ``l = (b + prior_rate prior_weight) / (1 + prior_weight)``;
@@ -304,7 +307,8 @@ def _crossvalidated(
             )
         if len(patterns) < 2:
             raise ValueError(f"crossvalidation needs two runs or more; {name} has {len(patterns)}.")
-        observed = RunMeans(patterns.astype(np.float64), None, None)
+        counts = np.ones(patterns.shape[:2], dtype=np.intp)
+        observed = RunMeans(patterns.astype(np.float64), counts, None)
     if options.metric == "poisson_cv":
         rates = _rates(observed.patterns, options, name)
         first, second = as_tensor(rates), as_tensor(np.log(rates))
@@ -312,6 +316,9 @@ def _crossvalidated(
         precision = _precision(patterns, options)
         first = whiten(observed.patterns, precision, name)
         second = None
+    if options.metric == "ldt":
+        n_obs = torch.from_numpy(observed.counts.astype(np.float64))
+        return core.discriminant_t(first, n_obs, None), observed.ids
     present = None if observed.present is None else torch.from_numpy(observed.present)
     return core.crossvalidated_distances(first, second, present, None), observed.ids
 
@@ -367,7 +374,9 @@ def _check_defined(
     counts += np.bincount(columns[undefined], minlength=n_cond)
     worst = int(counts.argmax())
     stimulus = f"stimulus {worst}" if ids is None else f"stimulus {ids[worst]!r}"
-    what = "varies over features" if metric == "correlation" else "is not zero"
+    what = {"correlation": "varies over features", "ldt": "differs from the others"}.get(
+        metric, "is not zero"
+    )
     raise ValueError(
         f"{metric} distance needs patterns of which each {what}; in layer {layer!r} that of "
         f"{stimulus} does not. Leave the layer or the stimulus out, or use metric='euclidean'."

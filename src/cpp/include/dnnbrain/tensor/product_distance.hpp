@@ -37,4 +37,15 @@ at::Tensor crossvalidated_distances(const at::Tensor& first,    // a (M, n, p) f
                                     const at::Tensor& present,  // (M, n) bool, or undefined: all
                                     Monitor& monitor);          // -> (n_pair,)
 
+/// Linear discriminant t (Nili et al. 2014; Walther et al. 2016): the difference of two conditions
+/// in one run along the discriminant that another gives, over its standard error,
+///
+///   t_ij = mean over r != s of  d_r'd_s / sqrt(d_r'd_r (1/n_is + 1/n_js)),   d_r = a_i^r - a_j^r
+///
+/// for patterns whitened by the covariance of single observations, of which a cell averages n_is.
+/// Cost: 2 M (M - 1) n^2 p FLOP. A pair that no two runs share, or without a discriminant, is NaN.
+at::Tensor discriminant_t(const at::Tensor& patterns,  // a (M, n, p) fp64
+                          const at::Tensor& counts,    // n_is (M, n) fp64, 0 where missing
+                          Monitor& monitor);           // -> (n_pair,)
+
 }  // namespace dnnbrain
