@@ -73,6 +73,21 @@ def test_remixed_rdms_show_categories_that_the_layer_hides(classifier: str) -> N
     assert after > before + 0.05
 
 
+@pytest.mark.parametrize("classifier", ["lda", "logistic"])
+def test_faint_components_do_not_drown_the_categories(classifier: str) -> None:
+    """Categories lie in the strongest directions; the others are noise, the last one rounding."""
+    rng = np.random.default_rng(1)
+    labels, new = np.arange(72) % 6, np.arange(60) % 6
+    spectrum = np.logspace(0, -4, 400)
+    centres = 2 * rng.standard_normal((6, 400)) * spectrum * (np.arange(400) < 5)
+    train, stimuli = (
+        (centres[rows] + rng.standard_normal((len(rows), 400)) * spectrum).astype(np.float32)
+        for rows in (labels, new)
+    )
+    values = rsa.decision_values(train, labels, stimuli, classifier=classifier)["features"]
+    assert (values.argmax(1) == new).mean() > 0.75
+
+
 def test_layers_and_ids_come_through() -> None:
     train, labels, stimuli, _ = draw()
     ids = [f"im{i}" for i in range(len(stimuli))]

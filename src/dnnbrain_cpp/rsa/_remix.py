@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
+from sklearn.covariance import LedoitWolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
@@ -22,7 +23,8 @@ from dnnbrain_cpp.rsa._rdms import RDMs
 __all__ = ["decision_values", "remix"]
 
 _CLASSIFIERS = {
-    "lda": LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+    # shrinkage="auto" would first scale each component to variance 1, the faintest ones too.
+    "lda": LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=LedoitWolf()),
     "svm": OneVsRestClassifier(LinearSVC(dual=True, max_iter=20_000, random_state=0)),
     "logistic": OneVsRestClassifier(LogisticRegression(max_iter=2_000)),
 }
