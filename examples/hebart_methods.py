@@ -1,9 +1,14 @@
-"""Three ways to compare a network with a brain, after Martin Hebart's slides, on real data.
+"""Eight ways to compare a network with a brain, after Martin Hebart's slides, on real data.
 
     python examples/hebart_methods.py --data ../shared/data --out hebart_methods
 
 vanilla        RDMs of AlexNet's layers against early visual cortex and IT, Spearman
+remixing       read-outs of categories from each layer, trained on other images
+reweighting    layers with weights that are not negative, fitted to other images and subjects
+partitioning   what early layer, late layer and categories explain alone and together
+weighting      a weight for each unit (FR-RSA)
 encoding       voxels predicted from what was shown (no voxels of the 92 images are public)
+searchlight    categories around every voxel
 meg            AlexNet against MEG, early and late, and MEG against fMRI
 
 92 images (Cichy et al. 2014) with fMRI and MEG RDMs of 15 subjects (Algonauts Project 2019),
@@ -18,15 +23,16 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
+from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection import GroupKFold, StratifiedKFold
 
-from dnnbrain_cpp import Features, Stimuli, encoding, io, linear, plot, rsa
+from dnnbrain_cpp import Features, Stimuli, encoding, io, linear, plot, rsa, stats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -155,6 +161,157 @@ def vanilla(study: Study) -> Outcome:
     return pd.concat(tables, ignore_index=True), figure
 
 
+def remixing(study: Study) -> Outcome:
+    """Read categories out of each layer; compare the patterns of what was read.
+
+    With 92 images for everything, the read-out of two images is trained on images that neither of
+    them belongs to: two of eight folds are left out at a time, so that each pair is left out
+    together.
+    """
+    subjects = study.fmri("IT")
+    before = rsa.rdm(study.layers)
+    after = _remixed(study.layers, study.categories, study.seed)
+    figure, (ax,) = _panels(1)
+    tables = []
+    for place, (name, models) in enumerate((("as it is", before), ("remixed", after))):
+        result = rsa.compare(
+            models, subjects, method="spearman", n_perm=study.n_perm, random_state=study.seed
+        )
+        table = result.summary().assign(units=name)
+        _curve(ax, table, result.ceiling if place == 0 else None, label=name, place=place)
+        tables.append(table)
+    ax.set_ylabel("Spearman's r with IT")
+    ax.legend(frameon=False)
+    return pd.concat(tables, ignore_index=True), figure
+
+
+def _remixed(layers: Features, categories: NDArray[Any], seed: int) -> rsa.RDMs:
+    folds = StratifiedKFold(8, shuffle=True, random_state=seed)
+    held_out = [test for _, test in folds.split(categories, categories)]
+    n = len(categories)
+    total, count = np.zeros((len(layers), n, n)), np.zeros((n, n))
+    for first, second in combinations(held_out, 2):
+        test = np.sort(np.concatenate([first, second]))
+        train = np.setdiff1d(np.arange(n), test)
+        part = rsa.remix(
+            {name: values[train] for name, values in layers.items()},
+            categories[train],
+            {name: values[test] for name, values in layers.items()},
+            classifier="lda",
+        )
+        total[np.ix_(range(len(layers)), test, test)] += part.square()
+        count[np.ix_(test, test)] += 1
+    return rsa.RDMs.from_square(total / count, ids=layers.ids, names=list(layers))
+
+
+def reweighting(study: Study) -> Outcome:
+    """Add layers up with weights that are not negative, fitted to other images and subjects.
+
+    Each split holds out 12 images and 4 subjects: weights come from the other pairs of the other
+    subjects, scores from the held-out pairs of those held out. So do the scores of each layer alone
+    and the ceilings; intervals are those of bootstrap samples of images and subjects.
+    """
+    result = rsa.reweight(
+        rsa.rdm(study.layers),
+        study.fmri("IT"),
+        n_boot=study.repeats(1000),
+        method="spearman",
+        random_state=study.seed,
+    )
+    table = result.to_frame()
+    figure, axes = _panels(2)
+    reach = np.abs(table[["low", "high"]].to_numpy().T - table["score"].to_numpy())
+    _bars(axes[0], table["model"], table["score"], reach)
+    plot.ceiling_band(result.lower, result.upper, label="noise ceiling, same splits", ax=axes[0])
+    axes[0].set_ylabel("Spearman's r with IT, held-out\nimages and subjects; 95 % interval")
+    _bars(axes[1], table["model"][:-1], result.weights)
+    axes[1].set_ylabel("share of the weights, mean over splits")
+    return table, figure
+
+
+def partitioning(study: Study) -> Outcome:
+    """Share the cross-validated variance of each subject's RDM among three predictors."""
+    same = study.categories[:, None] == study.categories
+    predictors = {
+        "conv2": study.whole_layers["conv2"],
+        "fc7": study.whole_layers["fc7"],
+        "categories": rsa.RDMs.from_square(1.0 - same, ids=study.ids),
+    }
+    figure, axes = _panels(2, sharey=True)
+    tables = []
+    for ax, region in zip(axes, ("EVC", "IT"), strict=True):
+        parts = rsa.variance_partition(
+            predictors,
+            study.fmri(region),
+            cv=5,
+            n_repeat=study.repeats(20),
+            random_state=study.seed,
+        )
+        wide = parts.to_frame().pivot_table(
+            index="target", columns="predictors", values="part", sort=False
+        )
+        tests = stats.ttest(wide.to_numpy(), alternative="greater")
+        table = pd.DataFrame(
+            {
+                "region": region,
+                "predictors": list(wide.columns),
+                "part": tests.difference,
+                "sem": wide.to_numpy().std(0, ddof=1) / np.sqrt(len(wide)),
+                "p_holm": stats.adjust(tests.p, method="holm"),
+            }
+        )
+        _bars(ax, table["predictors"], table["part"], table["sem"], stars=table["p_holm"] < 0.05)
+        ax.set_title(f"{region}: all together {parts.total().mean():.3f}", loc="left")
+        tables.append(table)
+    axes[0].set_ylabel("share of variance, cross-validated")
+    return pd.concat(tables, ignore_index=True), figure
+
+
+def weighting(study: Study) -> Outcome:
+    """Weigh the units of each convolutional layer by fractional ridge regression (FR-RSA)."""
+    subjects = study.fmri("IT")
+    rows = []
+    for layer in LAYERS[:5]:
+        units = np.asarray(study.layers[layer], dtype=np.float64)
+        units = units[:, units.std(0) > 0]
+        z = (units - units.mean(0)) / units.std(0)
+        plain = rsa.rdm(z, metric="sqeuclidean", ids=study.ids)
+        equal = rsa.compare(plain, subjects, method="corr")
+        model = rsa.FRRSA(
+            outer_repeats=study.repeats(10),
+            inner_repeats=study.repeats(5),
+            random_state=study.seed,
+        ).fit(units, subjects, ids=study.ids)
+        p = float(stats.ttest(model.scores_, equal.scores[0], paired=True).p)
+        rows += [
+            {
+                "layer": layer,
+                "units": name,
+                "r": values.mean(),
+                "sem": _sem(values),
+                "p": float(gain.p),
+            }
+            for name, values in (("equal", equal.scores[0]), ("weighted", model.scores_))
+        ]
+    table = pd.DataFrame(rows)
+    figure, (ax,) = _panels(1)
+    for place, (name, part) in enumerate(table.groupby("units", sort=False)):
+        plot.layer_curve(
+            list(part["layer"]),
+            part["r"],
+            sem=part["sem"],
+            label=f"{name} units",
+            color=plot.COLORS[place],
+            marker=plot.MARKERS[place],
+            ax=ax,
+        )
+    ceiling = rsa.noise_ceiling(subjects, method="corr")
+    plot.ceiling_band(ceiling.lower, ceiling.upper, label="noise ceiling, mean-rdm", ax=ax)
+    ax.set_ylabel("Pearson's r with IT\nweighted: over held-out pairs")
+    ax.legend(frameon=False, loc="center left")
+    return table, figure
+
+
 def regression(study: Study) -> Outcome:
     """Predict each voxel from what was shown, with and without telling categories apart."""
     haxby = study.haxby
@@ -180,6 +337,49 @@ def regression(study: Study) -> Outcome:
         image = haxby.responses.to_img(np.asarray(values))
         plot.slice_map(image, limits=(0.0, top), label=f"{name}: R2, held-out runs", ax=ax)
     return pd.DataFrame(maps).rename_axis("voxel").reset_index(), figure
+
+
+def searchlight(study: Study) -> Outcome:
+    """Look for categories around every voxel, in crossvalidated distances.
+
+    A map without a test: one house among eight categories can be relabelled in eight ways, too few
+    for any p below 1/8. Inference would come from more subjects, see `stats.cluster_test`.
+    """
+    haxby = study.haxby
+    shown = haxby.delayed(2)
+    kept = shown != "rest"
+    conditions = np.array(haxby.conditions)
+    groups = {
+        "animate": np.isin(conditions, ["face", "cat"]),
+        "face": conditions == "face",
+        "house": conditions == "house",
+    }
+    models = rsa.RDMs.from_square(
+        [(group[:, None] != group).astype(float) for group in groups.values()],
+        ids=list(conditions),
+        names=list(groups),
+    )
+    result = rsa.searchlight(
+        haxby.bold[kept],
+        haxby.responses.geometry,
+        models=models,
+        radius=10.0,
+        metric="crossnobis",
+        method="spearman",
+        conditions=list(shown[kept]),
+        runs=list(haxby.runs[kept]),
+        keep_rdms=True,
+    )
+    figure, axes = _panels(len(groups), size=(4.2, 2.8))
+    for ax, name in zip(axes, groups, strict=True):
+        plot.slice_map(
+            result.to_img(name),
+            limits=(-1.0, 1.0),
+            cmap="RdBu_r",
+            label=f"{name} against the rest: Spearman's r",
+            ax=ax,
+        )
+    return result.to_frame(), figure
 
 
 def meg(study: Study) -> Outcome:
@@ -228,7 +428,12 @@ def meg(study: Study) -> Outcome:
 
 METHODS: Mapping[str, Callable[[Study], Outcome]] = {
     "vanilla": vanilla,
+    "remixing": remixing,
+    "reweighting": reweighting,
+    "partitioning": partitioning,
+    "weighting": weighting,
     "encoding": regression,
+    "searchlight": searchlight,
     "meg": meg,
 }
 
@@ -266,6 +471,36 @@ def _curve(
     if ceiling is not None:
         label = f"noise ceiling, {ceiling.kind}"
         plot.ceiling_band(ceiling.lower, ceiling.upper, label=label, ax=ax)
+
+
+def _bars(
+    ax: Axes,
+    names: Sequence[str],
+    heights: ArrayLike,
+    errors: ArrayLike | None = None,
+    *,
+    stars: Sequence[bool] = (),
+) -> None:
+    x = np.arange(len(names))
+    ax.bar(x, heights, yerr=errors, color=plot.COLORS[0], alpha=0.85, capsize=3, width=0.7)
+    top = np.maximum(heights, 0.0) + (0.0 if errors is None else np.atleast_2d(errors)[-1])
+    for place in np.flatnonzero(stars):
+        ax.annotate(
+            "*",
+            (place, top[place]),
+            xytext=(0, 1),
+            textcoords="offset points",
+            ha="center",
+            fontsize=13,
+        )
+    ax.margins(y=0.12)
+    ax.axhline(0, color="#8A929C", linewidth=0.8)
+    ax.set_xticks(x, labels=list(names), rotation=35, ha="right", rotation_mode="anchor")
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _sem(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 # --- command ------------------------------------------------------------------------------------
