@@ -73,7 +73,7 @@ def test_all_relabellings() -> None:
         x, y = (pdist(rng.standard_normal((7, 3))) for _ in range(2))
         return rsa.mantel(x, y, "spearman", n_threads=1).p_value
 
-    check("mantel, spearman, all of 7!", rate(p_value, 3))
+    check("mantel, spearman, all of 7!", rate(p_value, 13))
 
 
 def test_stopped_early() -> None:
@@ -104,7 +104,7 @@ def test_groups_and_families(which: str) -> None:
         p: Any = getattr(result, which)
         return float(p[:, 0].min() if p.ndim == 2 else p.min())
 
-    check(f"compare, spearman, {which}", rate(p_value, 4))
+    check(f"compare, spearman, {which}", rate(p_value, 14))
 
 
 @pytest.mark.parametrize("removal", ["partial", "semi-partial"])

@@ -30,7 +30,8 @@ class ModelComparison:
     difference : ndarray of shape (n_model, n_model)
         Mean over subjects of the row's score less the column's.
     p_values, adjusted : ndarray of shape (n_model, n_model)
-        Two-sided; as they are, and corrected for the number of pairs. NaN on the diagonal.
+        Two-sided; as they are, and corrected for the number of pairs. NaN on the diagonal, and
+        where two models differ in no subject.
     models : tuple of str
     n_subject : int
     test, adjustment : str
