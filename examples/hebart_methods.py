@@ -289,7 +289,7 @@ def weighting(study: Study) -> Outcome:
                 "units": name,
                 "r": values.mean(),
                 "sem": _sem(values),
-                "p": float(gain.p),
+                "p": p,
             }
             for name, values in (("equal", equal.scores[0]), ("weighted", model.scores_))
         ]
