@@ -311,8 +311,9 @@ def test_conditions_are_joined_by_id(small: Any) -> None:
     own = result.rdm(best)
     score = rsa.compare(named[:1], own, method="spearman").scores[0, 0]
     assert score == pytest.approx(result.scores[0, best])
-    with pytest.warns(AlignmentWarning):
+    with pytest.warns(AlignmentWarning) as told:
         rsa.searchlight(values, where, models=named, radius=5.0)
+    assert told[0].filename == __file__
     with pytest.raises(ValueError, match="same condition ids"):
         rsa.searchlight(values, where, models=named, radius=5.0, conditions=[*IDS[:6], "other"])
 

@@ -92,8 +92,13 @@ def test_conditions_are_joined_by_id(data: NDArray[Any], models: rsa.RDMs) -> No
     np.testing.assert_allclose(
         shuffled.scores, expected.scores, rtol=0, atol=TOLERANCES["fp64_score"]
     )
-    with pytest.warns(AlignmentWarning):
+    with pytest.warns(AlignmentWarning) as told:
         rsa.timecourse(data, models)
+    assert told[0].filename == __file__
+    unnamed = [rsa.RDMs(rsa.rdm_movie(subject).dissimilarities) for subject in data]
+    with pytest.warns(AlignmentWarning) as told:
+        rsa.timecourse(unnamed, models)
+    assert told[0].filename == __file__
 
 
 def across(left: NDArray[Any], right: NDArray[Any], metric: str) -> NDArray[np.float64]:

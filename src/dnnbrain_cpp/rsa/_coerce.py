@@ -60,11 +60,11 @@ def as_rdms(value: RDMsLike, name: str) -> RDMs:
         ) from error
 
 
-def join(models: RDMs, data: RDMs) -> tuple[RDMs, RDMs]:
+def join(models: RDMs, data: RDMs, *, stacklevel: int = 3) -> tuple[RDMs, RDMs]:
     """Return both with the same conditions in the same order, that of the models.
 
     They are joined by id when both have ids, by order otherwise, with an `AlignmentWarning` if one
-    side has ids.
+    side has ids, told of the caller `stacklevel` calls up.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def join(models: RDMs, data: RDMs) -> tuple[RDMs, RDMs]:
                 f"{side} have no ids, so conditions were joined by their order. Give ids= to be "
                 "sure.",
                 AlignmentWarning,
-                stacklevel=3,
+                stacklevel=stacklevel,
             )
         return models, data
     if set(models.ids) != set(data.ids):

@@ -218,5 +218,5 @@ def match_models(models: RDMsLike, method: str, *, n_cond: int, ids: Sequence[st
         ids = check_ids(ids, "conditions", n=n_cond)
     # What is joined are conditions; dissimilarities of the data do not exist yet.
     stand_in = RDMs(np.zeros(n_cond * (n_cond - 1) // 2), ids=ids)
-    join(rdms, stand_in)
+    join(rdms, stand_in, stacklevel=4)
     return rdms if ids is None or rdms.ids is None or rdms.ids == ids else rdms.select(ids)

@@ -402,7 +402,7 @@ def _of_movies(
     joined = []
     for i, movie in enumerate(movies):
         check_comparable(movie, f"data[{i}]", method)
-        joined.append(join(rdms, movie)[1].dissimilarities)
+        joined.append(join(rdms, movie, stacklevel=4)[1].dissimilarities)
     scores = [
         core.compare_rdms(
             rdms.dissimilarities,
