@@ -70,30 +70,32 @@ using Sums = std::array<std::array<double, kGroup>, kOrders>;
     }                                                                                      \
   }
 
+// clang-format off
 DNNBRAIN_MULTIPLY(one_baseline, double, 2, 1)
 DNNBRAIN_MULTIPLY(one_baseline, float, 2, 1)
 DNNBRAIN_MULTIPLY(group_baseline, double, 2, kGroup)
 DNNBRAIN_MULTIPLY(group_baseline, float, 2, kGroup)
 
 #ifdef __x86_64__
-[[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(
-    one_avx2, double, 4, 1) [[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(one_avx2, float, 4, 1)
-    [[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(group_avx2, double, 4, kGroup)
-        [[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(group_avx2, float, 4, kGroup)
-            [[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(one_avx512, double, 8, 1)
-                [[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(one_avx512, float, 8, 1)
-                    [[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(group_avx512, double, 8, kGroup)
-                        [[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(group_avx512, float, 8, kGroup)
+[[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(one_avx2, double, 4, 1)
+[[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(one_avx2, float, 4, 1)
+[[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(group_avx2, double, 4, kGroup)
+[[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(group_avx2, float, 4, kGroup)
+[[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(one_avx512, double, 8, 1)
+[[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(one_avx512, float, 8, 1)
+[[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(group_avx512, double, 8, kGroup)
+[[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(group_avx512, float, 8, kGroup)
 #endif
 
 #undef DNNBRAIN_MULTIPLY
 
-                            template <class Value>
-                            struct Multiply {
+template <class Value>
+struct Multiply {
   using Function = void (*)(const Panel<Value>&, const double*, Index, Sums&);
   Function one;    // one b
   Function group;  // kGroup of them
 };
+// clang-format on
 
 template <class Value>
 Multiply<Value> choose_multiply() {

@@ -36,8 +36,8 @@ class ShortProducts {
   /// 2 <= n_cond <= kMostConditions.
   explicit ShortProducts(Index n_cond);
 
-  /// Values must not be larger than pair_count(n_cond) in size.
-  /// The symmetric table of a condensed RDM: the side that is relabelled.
+  /// The symmetric table of a condensed RDM: the side that is relabelled. Values must not be larger
+  /// than pair_count(n_cond) in size.
   ShortRows table(std::span<const std::int16_t> values) const;  // (n_pair,)
 
   /// Its upper triangle: the side that stays in place.
