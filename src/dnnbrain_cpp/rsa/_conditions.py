@@ -103,15 +103,15 @@ def run_means(patterns: NDArray[Any], conditions: Labels, runs: Labels, name: st
             f"crossvalidation needs two runs or more; all observations of {name} are of run "
             f"{run_ids[0]!r}. Give the runs of the observations as runs=."
         )
-    shape = (len(run_ids), len(ids))
-    means = np.zeros((*shape, patterns.shape[1]))
-    counts = np.zeros(shape, dtype=np.intp)
     cells = run * len(ids) + condition
-    for cell, members in enumerate(_members(cells, len(run_ids) * len(ids))):
-        if len(members):
-            place = divmod(cell, len(ids))
-            means[place] = patterns[members].mean(0, dtype=np.float64)
-            counts[place] = len(members)
+    counts = np.bincount(cells, minlength=len(run_ids) * len(ids))
+    order = np.argsort(cells, kind="stable")
+    filled = np.flatnonzero(counts)
+    starts = (np.cumsum(counts) - counts)[filled]
+    sums = np.add.reduceat(patterns[order].astype(np.float64, copy=False), starts, axis=0)
+    means = np.zeros((len(counts), patterns.shape[1]))
+    means[filled] = sums / counts[filled, None]
+    counts = counts.reshape(len(run_ids), len(ids))
     present = (counts > 0).astype(np.int64)
     shared = present.T @ present
     first, second = np.nonzero(np.triu(shared < 2, 1))
@@ -121,7 +121,7 @@ def run_means(patterns: NDArray[Any], conditions: Labels, runs: Labels, name: st
             f"{ids[first[0]]!r} and {ids[second[0]]!r} ({len(first)} pairs in all) do not. Leave "
             "one of them out."
         )
-    return RunMeans(means, counts, ids)
+    return RunMeans(means.reshape(*counts.shape, -1), counts, ids)
 
 
 def _members(codes: NDArray[np.intp], n: int) -> list[NDArray[np.intp]]:
