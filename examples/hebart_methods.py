@@ -194,12 +194,12 @@ def _remixed(layers: Features, categories: NDArray[Any], seed: int) -> rsa.RDMs:
         test = np.sort(np.concatenate([first, second]))
         train = np.setdiff1d(np.arange(n), test)
         part = rsa.remix(
-            {name: values[train] for name, values in layers.items()},
+            {name: np.asarray(values)[train] for name, values in layers.items()},
             categories[train],
-            {name: values[test] for name, values in layers.items()},
+            {name: np.asarray(values)[test] for name, values in layers.items()},
             classifier="lda",
         )
-        total[np.ix_(range(len(layers)), test, test)] += part.square()
+        total[np.ix_(np.arange(len(layers)), test, test)] += part.square()
         count[np.ix_(test, test)] += 1
     return rsa.RDMs.from_square(total / count, ids=layers.ids, names=list(layers))
 
@@ -221,10 +221,10 @@ def reweighting(study: Study) -> Outcome:
     table = result.to_frame()
     figure, axes = _panels(2)
     reach = np.abs(table[["low", "high"]].to_numpy().T - table["score"].to_numpy())
-    _bars(axes[0], table["model"], table["score"], reach)
+    _bars(axes[0], result.models, result.scores, reach)
     plot.ceiling_band(result.lower, result.upper, label="noise ceiling, same splits", ax=axes[0])
     axes[0].set_ylabel("Spearman's r with IT, held-out\nimages and subjects; 95 % interval")
-    _bars(axes[1], table["model"][:-1], result.weights)
+    _bars(axes[1], result.models[:-1], result.weights)
     axes[1].set_ylabel("share of the weights, mean over splits")
     return table, figure
 
@@ -232,7 +232,7 @@ def reweighting(study: Study) -> Outcome:
 def partitioning(study: Study) -> Outcome:
     """Share the cross-validated variance of each subject's RDM among three predictors."""
     same = study.categories[:, None] == study.categories
-    predictors = {
+    predictors: dict[str, rsa.RDM | rsa.RDMs] = {
         "conv2": study.whole_layers["conv2"],
         "fc7": study.whole_layers["fc7"],
         "categories": rsa.RDMs.from_square(1.0 - same, ids=study.ids),
@@ -260,7 +260,7 @@ def partitioning(study: Study) -> Outcome:
                 "p_holm": stats.adjust(tests.p, method="holm"),
             }
         )
-        _bars(ax, table["predictors"], table["part"], table["sem"], stars=table["p_holm"] < 0.05)
+        _bars(ax, list(wide.columns), table["part"], table["sem"], stars=table["p_holm"] < 0.05)
         ax.set_title(f"{region}: all together {parts.total().mean():.3f}", loc="left")
         tables.append(table)
     axes[0].set_ylabel("share of variance, cross-validated")
@@ -479,7 +479,7 @@ def _bars(
     heights: ArrayLike,
     errors: ArrayLike | None = None,
     *,
-    stars: Sequence[bool] = (),
+    stars: ArrayLike = (),
 ) -> None:
     x = np.arange(len(names))
     ax.bar(x, heights, yerr=errors, color=plot.COLORS[0], alpha=0.85, capsize=3, width=0.7)
