@@ -69,7 +69,20 @@ def noise_precision(
     if not degrees > 0:
         raise ValueError(f"residuals must have positive degrees of freedom; got {degrees:g}.")
     covariance, _ = core.noise_covariance(as_tensor(array), NOISE_METHODS[method], degrees)
-    precision: NDArray[np.float64] = core.precision_matrix(covariance).numpy()
+    return _inverse(covariance.numpy())
+
+
+def _inverse(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    # SciPy's LAPACK: the last bits of torch's depend on its number of threads.
+    factor, info = scipy.linalg.lapack.dpotrf(covariance, lower=1)
+    if info:
+        raise ValueError(
+            "the noise covariance must be positive definite; that of these residuals is not. "
+            "Shrink it: 'ledoit-wolf' or 'shrunk-diagonal'."
+        )
+    inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1)
+    lower = np.tril(inverse)
+    precision: NDArray[np.float64] = lower + np.tril(inverse, -1).T
     return precision
 
 
