@@ -141,9 +141,6 @@ def noise_covariance(
     method: Shrinkage,
     dof: float,
 ) -> tuple[torch.Tensor, float]: ...  # (n_channel, n_channel) float64, shrinkage
-def precision_matrix(
-    covariance: torch.Tensor,  # (n_channel, n_channel) float64
-) -> torch.Tensor: ...
 def rows_times(
     matrix: torch.Tensor,  # (n, m)
     vectors: torch.Tensor,  # (b, m)

@@ -30,7 +30,6 @@ void bind_noise(py::module_& m) {
       py::arg("residuals"),
       py::arg("method"),
       py::arg("dof"));
-  m.def("precision_matrix", &precision_matrix, py::arg("covariance"), ReleaseGil());
   m.def("rows_times", &rows_times, py::arg("matrix"), py::arg("vectors"), ReleaseGil());
 }
 

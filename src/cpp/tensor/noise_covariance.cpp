@@ -2,8 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cholesky_inverse.h>
-#include <ATen/ops/linalg_cholesky_ex.h>
 #include <ATen/ops/sqrt.h>
 
 #include <algorithm>
@@ -95,22 +93,6 @@ NoiseCovariance noise_covariance(const at::Tensor& residuals, Shrinkage method, 
     covariance.mul_(n / dof);
   });
   return {covariance, weight};
-}
-
-at::Tensor precision_matrix(const at::Tensor& covariance) {
-  const at::NoGradGuard no_grad;
-  DNNBRAIN_REQUIRE(covariance.dim() == 2 && covariance.size(0) == covariance.size(1) &&
-                       covariance.scalar_type() == at::kDouble,
-                   "a covariance must be square and fp64.");
-  at::Tensor precision;
-  on_one_thread([&] {
-    const auto [factor, info] = at::linalg_cholesky_ex(covariance);
-    if (info.item<int>() == 0) precision = at::cholesky_inverse(factor);
-  });
-  DNNBRAIN_REQUIRE(precision.defined(),
-                   "the noise covariance must be positive definite; that of these residuals is "
-                   "not. Shrink it: 'ledoit-wolf' or 'shrunk-diagonal'.");
-  return precision;
 }
 
 }  // namespace dnnbrain

@@ -28,7 +28,4 @@ NoiseCovariance noise_covariance(const at::Tensor& residuals,  // (N, p) fp32 or
                                  Shrinkage method,
                                  double dof);  // > 0
 
-/// The inverse, through Cholesky's factor. Throws if the matrix is not positive definite.
-at::Tensor precision_matrix(const at::Tensor& covariance);  // (p, p) fp64 -> (p, p)
-
 }  // namespace dnnbrain
