@@ -60,7 +60,7 @@ PARAMETERS: dict[Any, dict[str, Any]] = {
         "residuals": None,
     },
     rsa.load_rdms: {"path": REQUIRED, "key": None, "ids": None, "names": None},
-    rsa.save_rdms: {"rdms": REQUIRED, "path": REQUIRED, "kind": "dRDM"},
+    rsa.save_rdms: {"rdms": REQUIRED, "path": REQUIRED, "kind": "dRDM", "matlab": "5"},
     rsa.noise_precision: {"residuals": REQUIRED, "method": "ledoit-wolf", "dof": None},
     rsa.average_conditions: {"patterns": REQUIRED, "labels": REQUIRED},
     rsa.WeightedModel: {"rdms": REQUIRED, "method": "corr", "nonnegative": True, "name": None},

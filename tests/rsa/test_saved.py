@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dnnbrain_cpp import rsa
+from dnnbrain_cpp.rsa._matlab import MATLAB_WRITERS
 
 SUFFIXES = [".npz", ".mat", ".rdm.h5", ".h5", ".hdf5"]
 
@@ -62,8 +63,9 @@ def test_a_failed_write_leaves_the_old_file(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    for writer in ("_write_npz", "_write_mat", "write_dnnbrain", "write_rsatoolbox"):
+    for writer in ("_write_npz", "write_dnnbrain", "write_rsatoolbox"):
         monkeypatch.setattr(f"dnnbrain_cpp.rsa._save.{writer}", fail)
+    monkeypatch.setitem(MATLAB_WRITERS, "5", fail)
     with pytest.raises(OSError, match="disk full"):
         rsa.save_rdms(draw(2), path)
     assert path.read_bytes() == before
@@ -168,6 +170,25 @@ def test_structs_and_cells_of_matlab_73(tmp_path: Path) -> None:
         file.create_dataset("other", data=np.array(matrices)[None], dtype=h5py.ref_dtype)
     loaded = rsa.load_rdms(tmp_path / "v73.mat")
     same(loaded, rsa.RDMs(rdms.dissimilarities, ids=rdms.ids, names=rdms.names))
+
+
+@pytest.mark.parametrize("ids", [True, False])
+@pytest.mark.parametrize(("n_rdm", "n_cond"), [(1, 5), (4, 7), (6, 4)])
+def test_writing_matlab_73(n_rdm: int, n_cond: int, ids: bool, tmp_path: Path) -> None:
+    rdms = draw(n_rdm, n_cond, ids=ids).rename(
+        [f"{i}. \N{GREEK SMALL LETTER TAU}" for i in range(n_rdm)]
+    )
+    rsa.save_rdms(rdms, tmp_path / "v73.mat", matlab="7.3")
+    same(rsa.load_rdms(tmp_path / "v73.mat"), rdms)
+    header = (tmp_path / "v73.mat").read_bytes()[:128]
+    assert header.startswith(b"MATLAB 7.3 MAT-file")
+    assert header[124:] == b"\x00\x02IM"
+    with h5py.File(tmp_path / "v73.mat") as file:
+        first = file[file["RDMs/RDM"][0, 0]]
+        assert first.attrs["MATLAB_class"] == b"double"
+        np.testing.assert_array_equal(first[()], rdms[0].square())
+    with pytest.raises(ValueError, match=r"matlab must be one of '5', '7\.3'; got '6'"):
+        rsa.save_rdms(rdms, tmp_path / "v6.mat", matlab="6")
 
 
 def test_one_struct_of_matlab_73(tmp_path: Path) -> None:

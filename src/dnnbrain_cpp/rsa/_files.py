@@ -160,13 +160,20 @@ def _from_mat73(file: Any, item: Any) -> NDArray[Any] | None:
         if not all(isinstance(cell, h5py.Dataset) and cell.dtype == np.uint16 for cell in cells):
             return None
         return np.array(_cells(file, item, text=True), dtype=object)
+    if item.attrs.get("MATLAB_class") == b"char":
+        return np.array([_text(item[()])], dtype=object)
     return item[()].T if item.dtype.kind in "iuf" else None
 
 
 def _cells(file: Any, item: Any, *, text: bool) -> list[Any]:
     """Return what the references of a cell or struct array refer to; one struct has none."""
     values = [item[()]] if item.dtype.kind != "O" else [file[ref][()] for ref in item[()].T.ravel()]
-    return ["".join(map(chr, value.T.ravel())) if text else value.T for value in values]
+    return [_text(value) if text else value.T for value in values]
+
+
+def _text(units: NDArray[Any]) -> str:
+    """Return the text of UTF-16 units."""
+    return units.T.ravel().astype("<u2").tobytes().decode("utf-16-le")
 
 
 def _is_candidate(array: NDArray[Any]) -> bool:
