@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import nibabel as nib
@@ -51,9 +52,11 @@ def _make_searchlight() -> Job:
     neighbours = [balls.members[balls.starts[i] : balls.starts[i + 1]] for i in chosen]
     theirs = rsatoolbox.model.ModelFixed("model", model.dissimilarities[0])
 
-    def peer() -> NDArray[np.float64]:
+    def peer(n_jobs: int) -> NDArray[np.float64]:
         rdms = get_searchlight_RDMs(data, chosen, neighbours, np.arange(N_COND), verbose=False)
-        results = evaluate_models_searchlight(rdms, theirs, eval_fixed, method="spearman", n_jobs=1)
+        results = evaluate_models_searchlight(
+            rdms, theirs, eval_fixed, method="spearman", n_jobs=n_jobs
+        )
         return np.array([np.ravel(result.evaluations)[0] for result in results])
 
     def difference(ours: rsa.SearchlightResult, scores: NDArray[np.float64]) -> str:
@@ -61,7 +64,7 @@ def _make_searchlight() -> Job:
 
     return Job(
         ours={"searchlight": lambda: rsa.searchlight(data, where, models=model, radius=RADIUS)},
-        peers={"searchlight and eval_fixed": peer},
+        peers={f"n_jobs={n_jobs}": partial(peer, n_jobs) for n_jobs in (1, 2)},
         difference=difference,
         share=N_CENTRE / where.n_vox,
     )
