@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from dnnbrain_cpp.rsa._bootstrap import BootstrapResult, Samples, bootstrap
 from dnnbrain_cpp.rsa._bootstrap_crossval import bootstrap_crossval
 from dnnbrain_cpp.rsa._ceiling import NoiseCeiling, noise_ceiling
@@ -9,7 +11,6 @@ from dnnbrain_cpp.rsa._compare import RSAResult, compare
 from dnnbrain_cpp.rsa._conditions import average_conditions
 from dnnbrain_cpp.rsa._dissimilarity import METRICS, rdm
 from dnnbrain_cpp.rsa._files import load_rdms
-from dnnbrain_cpp.rsa._fr_rsa import FRRSA
 from dnnbrain_cpp.rsa._layout import Dendrogram, MDSResult, dendrogram, mds
 from dnnbrain_cpp.rsa._mantel import MantelResult, mantel
 from dnnbrain_cpp.rsa._mantel_moments import MantelMoments, mantel_moments
@@ -30,6 +31,9 @@ from dnnbrain_cpp.rsa._reweight import Reweighting, reweight
 from dnnbrain_cpp.rsa._save import save_rdms
 from dnnbrain_cpp.rsa._searchlight import SearchlightResult, searchlight
 from dnnbrain_cpp.rsa._timecourse import TimecourseResult, rdm_movie, timecourse
+
+if TYPE_CHECKING:
+    from dnnbrain_cpp.rsa._fr_rsa import FRRSA
 
 __all__ = [
     "FRRSA",
@@ -77,3 +81,16 @@ __all__ = [
     "timecourse",
     "variance_partition",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Of scikit-learn's kind by inheritance, and scikit-learn takes a second to load.
+    if name == "FRRSA":
+        from dnnbrain_cpp.rsa._fr_rsa import FRRSA
+
+        return FRRSA
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

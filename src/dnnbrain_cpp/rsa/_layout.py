@@ -10,8 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import pdist
-from sklearn.isotonic import IsotonicRegression
-from sklearn.manifold import smacof
 
 from dnnbrain_cpp._random import RandomState, as_seed
 from dnnbrain_cpp._validate import check_choice, check_integer
@@ -102,6 +100,8 @@ def mds(
         raise ValueError("an RDM to lay out must have a positive dissimilarity; all are zero.")
     best = _classical(wanted, one.n_cond, n_components)
     if kind != "classical":
+        from sklearn.manifold import smacof
+
         rng = np.random.default_rng(as_seed(random_state))
         spread = best.std() or 1.0
         starts = [best] + [rng.normal(0, spread, best.shape) for _ in range(n_init)]
@@ -135,6 +135,8 @@ def _stress(positions: NDArray[np.float64], wanted: NDArray[np.float64], kind: s
     distances = pdist(positions)
     target = wanted
     if kind == "nonmetric":
+        from sklearn.isotonic import IsotonicRegression
+
         target = IsotonicRegression().fit_transform(wanted, distances)
     return float(np.sqrt(((distances - target) ** 2).sum() / (distances**2).sum()))
 

@@ -7,28 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
-from sklearn.covariance import LedoitWolf
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.svm import LinearSVC
 
 from dnnbrain_cpp._validate import as_float_array, check_choice, check_finite
 from dnnbrain_cpp.features import Features, Gram
-from dnnbrain_cpp.linear import PCA
 from dnnbrain_cpp.rsa._dissimilarity import rdm
 from dnnbrain_cpp.rsa._rdms import RDMs
 
 __all__ = ["decision_values", "remix"]
 
-_CLASSIFIERS = {
-    # shrinkage="auto" would first scale each component to variance 1, the faintest ones too.
-    "lda": LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=LedoitWolf()),
-    "svm": OneVsRestClassifier(LinearSVC(dual=True, max_iter=20_000, random_state=0)),
-    "logistic": OneVsRestClassifier(LogisticRegression(max_iter=2_000)),
-}
-CLASSIFIERS = tuple(_CLASSIFIERS)
+CLASSIFIERS = ("lda", "svm", "logistic")
 
 Layers = Features | Mapping[str, ArrayLike] | ArrayLike
 
@@ -74,6 +61,11 @@ def decision_values(
     Per layer one inner-product matrix of the training images, ``n_train**2 n_feat`` FLOP, then the
     classifier on at most ``n_train - 1`` components, scaled by one number to a mean variance of 1.
     """
+    # Loading scikit-learn takes a second: only who reads out pays for it.
+    from sklearn import base
+
+    from dnnbrain_cpp import linear
+
     labels = np.asarray(train_labels)
     if labels.ndim != 1:
         raise ValueError(f"train_labels must be 1-D; got shape {labels.shape}.")
@@ -100,10 +92,10 @@ def decision_values(
                 f"layer {name!r} must have the same units in both; got {train.shape[1]} and "
                 f"{new.shape[1]}."
             )
-        reduction = PCA(n_components, svd_solver="auto").fit(train)
+        reduction = linear.PCA(n_components, svd_solver="auto").fit(train)
         within, outside = reduction.transform(train), reduction.transform(new)
         scale = np.sqrt(np.mean(np.square(within, dtype=np.float64))) or 1.0
-        fitted = clone(model).fit(within / scale, labels)
+        fitted = base.clone(model).fit(within / scale, labels)
         values = np.asarray(fitted.decision_function(outside / scale), dtype=np.float64)
         out[name] = values.reshape(len(new), -1)
     ids = features.ids if isinstance(features, Features) else None
@@ -166,13 +158,28 @@ def remix(
 
 def _classifier(classifier: Any) -> Any:
     if isinstance(classifier, str):
-        return _CLASSIFIERS[check_choice(classifier, "classifier", CLASSIFIERS)]
+        return _named(check_choice(classifier, "classifier", CLASSIFIERS))
     if not (hasattr(classifier, "decision_function") and hasattr(classifier, "fit")):
         raise TypeError(
             f"classifier must be one of {', '.join(CLASSIFIERS)} or an estimator with "
             f"decision_function; got {classifier!r}."
         )
     return classifier
+
+
+def _named(classifier: str) -> Any:
+    from sklearn.covariance import LedoitWolf
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.svm import LinearSVC
+
+    if classifier == "lda":
+        # shrinkage="auto" would first scale each component to variance 1, the faintest ones too.
+        return LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=LedoitWolf())
+    if classifier == "svm":
+        return OneVsRestClassifier(LinearSVC(dual=True, max_iter=20_000, random_state=0))
+    return OneVsRestClassifier(LogisticRegression(max_iter=2_000))
 
 
 def _layers(features: Layers, name: str) -> dict[str, NDArray[Any]]:
