@@ -63,6 +63,17 @@ at::Tensor distance_from_centred(const at::Tensor& gram, Dissimilarity metric) {
   return metric == Dissimilarity::kSqEuclidean ? squared : squared.sqrt();
 }
 
+/// Mean of each row, (n_stim, 1) fp64. Row by row: fp32 features are summed as a copy in fp64.
+at::Tensor row_means(const at::Tensor& features) {
+  if (!features.is_cpu()) return features.mean(1, /*keepdim=*/true, at::kDouble);
+  const Index n_stim = features.size(0);
+  const at::Tensor means = at::empty({n_stim, 1}, features.options().dtype(at::kDouble));
+  for_each_task(n_stim, /*parallel=*/true, [&](Index row) {
+    means[row].copy_(features.narrow(0, row, 1).mean(1, /*keepdim=*/false, at::kDouble));
+  });
+  return means;
+}
+
 /// Gram matrix of rows from which `shift` (n_stim, 1), if defined, has been taken.
 at::Tensor row_gram(const at::Tensor& features, const at::Tensor& shift, Monitor& monitor) {
   const Index n_stim = features.size(0);
@@ -129,8 +140,7 @@ at::Tensor dissimilarities(const at::Tensor& features, Dissimilarity metric, Mon
     const at::Tensor gram = row_gram(features, at::Tensor(), monitor);
     return one_minus_cosine(gram, gram.diagonal() > 0);
   }
-  const at::Tensor mean = features.mean(1, /*keepdim=*/true, at::kDouble);
-  const at::Tensor gram = row_gram(features, mean, monitor);
+  const at::Tensor gram = row_gram(features, row_means(features), monitor);
   // A constant row leaves the rounding of its mean; that is not variance.
   const at::Tensor rounding = 1e-14 * at::linalg_vector_norm(features, kMaxNorm, 1).to(at::kDouble);
   const double n_feat = static_cast<double>(features.size(1));
