@@ -537,6 +537,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    if not (options.data / "alexnet-activations-92").is_dir():
+        parser.error(
+            f"--data must be the folder of published data; {options.data} has no "
+            "alexnet-activations-92"
+        )
     study = Study(options.data, options.permutations, options.effort, options.seed)
     run(study, options.out, options.methods)
 

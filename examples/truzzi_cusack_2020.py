@@ -376,6 +376,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--deepcluster", type=Path, help="weights of trained DeepCluster-AlexNet")
     parser.add_argument("--progress", action="store_true", help="show a bar")
     options = parser.parse_args(arguments)
+    if not (options.data / "algonauts2019-92").is_dir():
+        parser.error(
+            f"--data must be the folder of published data; {options.data} has no algonauts2019-92"
+        )
     run(
         options.data,
         options.out,
