@@ -17,7 +17,7 @@ from dnnbrain_cpp.linear._pls import HeldOutPls, cross_validate_pls
 __all__ = ["PROBLEMS"]
 
 N_STIM, N_FEAT, N_VOX, N_COMP, N_FOLD = 1000, 43_264, 1000, 10, 10
-PEER_FOLDS = 1  # the last: the first is the one of which nothing is formed in float32
+PEER_FOLDS = 1
 
 Folds = list[NDArray[Any]]
 

@@ -13,9 +13,6 @@ TOLERANCES: dict[str, float] = {
     "fp64_score": 1e-10,
     # rsatoolbox's whitening with a covariance of its own: conjugate gradients stop at 1e-5.
     "rsatoolbox_whitening": 1e-4,
-    # r of PLS from float32 features: what folds do not share of their Gram matrices, a tenth at
-    # most, is multiplied in fp32.
-    "fp32_pls_score": 1e-9,
     # PLS weights after a power iteration that stopped at a change of 1e-12: what is left of it is
     # larger by 1 / (1 - ratio of eigenvalues), and adds up over components.
     "pls_converged": 1e-8,

@@ -5,6 +5,7 @@
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/any.h>
 #include <ATen/ops/index_select.h>
+#include <ATen/ops/mean.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/sum.h>
@@ -32,7 +33,7 @@ constexpr Index kFoldsForShared = 3;
 constexpr Index kColumnsForShared = 32768;
 
 /// A column whose weights differ more than this between folds is left in fp64.
-constexpr double kSmallDeviation = 0.1;
+constexpr double kSmallDeviation = 0.05;
 
 /// body(f, row, n_row) for blocks of rows of all matrices, from the longest to the shortest.
 template <class Body>
@@ -64,19 +65,23 @@ void add_lower(std::span<const at::Tensor> grams,  // each (n, n) fp64
   });
 }
 
-/// grams[0] += X diag(weight_0) X', and to the others what their weights have in excess of that.
-void add_shared(std::span<const at::Tensor> grams, const at::Tensor& x, const at::Tensor& weight) {
-  const at::Tensor base = weight.narrow(0, 0, 1);
-  const at::Tensor excess = weight.narrow(0, 1, weight.size(0) - 1) - base;
+/// common += X diag(w) X' with the mean weights w of all folds, and to the folds' own what their
+/// weights have in excess of that.
+void add_shared(const at::Tensor& common,
+                std::span<const at::Tensor> grams,
+                const at::Tensor& x,
+                const at::Tensor& weight) {
+  const at::Tensor base = weight.mean(0, /*keepdim=*/true);
+  const at::Tensor excess = weight - base;
   const at::Tensor large = (excess.abs() > kSmallDeviation * base).any(0);
   // 0 / 0 where a column does not vary in any fold.
   const at::Tensor share =
       at::where(large.logical_or(base == 0), at::zeros_like(excess), excess / base);
-  add_lower(grams.first(1), x, base);
-  add_lower(grams.subspan(1), (x * base.sqrt()).to(at::kFloat), share.to(at::kFloat));
+  add_lower({&common, 1}, x, base);
+  add_lower(grams, (x * base.sqrt()).to(at::kFloat), share.to(at::kFloat));
   const at::Tensor columns = at::nonzero(large).flatten();
   if (columns.numel() == 0) return;
-  add_lower(grams.subspan(1), x.index_select(1, columns), excess.index_select(1, columns));
+  add_lower(grams, x.index_select(1, columns), excess.index_select(1, columns));
 }
 
 /// The whole of a matrix from its lower triangle, about the mean of the training rows.
@@ -104,6 +109,7 @@ std::vector<at::Tensor> fold_grams(const at::Tensor& data,
                       n_fold >= kFoldsForShared && p >= kColumnsForShared;
   std::vector<at::Tensor> grams;
   for (Index f = 0; f < n_fold; ++f) grams.push_back(at::zeros({n, n}, counts.options()));
+  const at::Tensor common = shared ? at::zeros({n, n}, counts.options()) : at::Tensor();
 
   const Index width = chunk_width(n);
   for (Index first = 0; first < p; first += width) {
@@ -111,15 +117,15 @@ std::vector<at::Tensor> fold_grams(const at::Tensor& data,
     const at::Tensor x = centred_chunk(data, first, count).centred;
     const at::Tensor weight = scaling.weight.narrow(1, first, count);
     if (shared) {
-      add_shared(grams, x, weight);
+      add_shared(common, grams, x, weight);
     } else {
       add_lower(grams, x, weight);
     }
     monitor.step(0);
   }
-  for (Index f = 1; shared && f < n_fold; ++f) grams[static_cast<std::size_t>(f)] += grams[0];
   for (Index f = 0; f < n_fold; ++f) {
     at::Tensor& gram = grams[static_cast<std::size_t>(f)];
+    if (shared) gram += common;
     gram = centred_whole(gram, counts[f]);
   }
   return grams;

@@ -8,12 +8,12 @@
 // Training sets overlap, so the weights 1 / sd_fj^2 of a column differ little between folds. For
 // fp32 data of many columns and folds,
 //
-//   Z_f Z_f' = Z_0 Z_0' + X diag(1 / sd_f^2 - 1 / sd_0^2) X'          (before centring)
+//   Z_f Z_f' = X diag(w) X' + X diag(1 / sd_f^2 - w) X',   w the mean over folds  (before centring)
 //
 // the first term is formed once in fp64, the second, a few percent of it, by products in fp32 at
 // twice the speed that are added up in fp64 chunk by chunk. Columns whose weights differ by more
-// than a tenth stay in fp64. Rounding is random, at most 1e-8 of a term, and averages over columns:
-// entries are off by some 1e-11 of the diagonal.
+// than a twentieth stay in fp64. Rounding is random, at most 1e-8 of a term, and averages over
+// columns: entries are off by some 1e-11 of the diagonal.
 #pragma once
 
 #include <ATen/core/Tensor.h>
