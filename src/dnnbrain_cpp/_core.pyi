@@ -200,21 +200,6 @@ def mantel_tests(
     n_threads: int,
     progress: _Progress,
 ) -> MantelTests: ...
-def compare_rdms(
-    models: _F64Matrix,  # (n_model, n_pair)
-    subjects: _F64Matrix,  # (n_subject, n_pair)
-    n_cond: int,
-    comparator: Comparator,
-    alternative: Alternative,
-    n_perm: int,
-    seed: int,
-    n_threads: int,
-    progress: _Progress,
-) -> tuple[
-    NDArray[np.float64],  # (n_model, n_subject) scores
-    NDArray[np.int64],  # (n_model, n_subject) permutations at least as extreme
-    NDArray[np.int64],  # (n_model, 1) likewise, for the mean over subjects
-]: ...
 
 # Bootstraps of RDMs: rows of counts say how often a sample holds each condition or subject.
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from dnnbrain_cpp._native import as_tensor, core
+from mantel_tests import mantel_tests
 
 pytestmark = pytest.mark.boundary
 
@@ -29,7 +30,7 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _compare(models: Any, subjects: Any) -> NDArray[np.float64]:
-    scores, _, _ = core.compare_rdms(
+    scores, _, _ = mantel_tests(
         models,
         subjects,
         N_COND,

@@ -17,6 +17,7 @@ import torch
 
 from dnnbrain_cpp._native import build_info, core
 from dnnbrain_cpp.exceptions import Cancelled
+from mantel_tests import mantel_tests
 
 pytestmark = pytest.mark.boundary
 
@@ -27,7 +28,7 @@ FOREVER = 10**8
 
 def _compare(n_perm: int, progress: Any = None, n_threads: int = 1) -> Any:
     draws = np.random.default_rng(0)
-    return core.compare_rdms(
+    return mantel_tests(
         draws.random((1, N_PAIR)),
         draws.random((2, N_PAIR)),
         N_COND,
@@ -128,8 +129,9 @@ _INTERRUPTED = """
     for _ in range(5):
         threading.Thread(target=interrupt).start()
         try:
-            core.compare_rdms(models, subjects, n_cond, core.Comparator.tau_b,
-                              core.Alternative.two_sided, 10**8, 0, 2, None)
+            core.mantel_tests(models, subjects, None, core.Removal.partial, n_cond,
+                              core.Comparator.tau_b, core.Alternative.two_sided, 10**8,
+                              False, False, 0, 0, 2, None)
         except KeyboardInterrupt:
             print(time.perf_counter() - sent)
 """

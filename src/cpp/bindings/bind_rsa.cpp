@@ -16,30 +16,6 @@ namespace dnnbrain::bindings {
 
 namespace {
 
-py::tuple compare_rdms(const ArrayF64& models,
-                       const ArrayF64& subjects,
-                       Index n_cond,
-                       Comparator comparator,
-                       Alternative alternative,
-                       Index n_perm,
-                       std::uint64_t seed,
-                       int n_threads,
-                       const py::object& progress) {
-  const auto model_view = matrix_view(models, "models");
-  const auto subject_view = matrix_view(subjects, "subjects");
-  const PermutationOptions options{.comparator = comparator,
-                                   .alternative = alternative,
-                                   .n_perm = n_perm,
-                                   .seed = seed,
-                                   .n_threads = n_threads};
-  PermutationResult result = run_monitored(progress, [&](Monitor& monitor) {
-    return permutation_test(model_view, subject_view, n_cond, options, monitor);
-  });
-  return py::make_tuple(to_numpy(std::move(result.scores)),
-                        to_numpy(std::move(result.exceed.each)),
-                        to_numpy(std::move(result.exceed.group)));
-}
-
 PermutationResult mantel_tests(const ArrayF64& models,
                                const ArrayF64& subjects,
                                const std::optional<ArrayF64>& controls,
@@ -133,17 +109,6 @@ void bind_rsa(py::module_& m) {
         py::arg("exhaustive"),
         py::arg("keep_null"),
         py::arg("stop_after"),
-        py::arg("seed"),
-        py::arg("n_threads"),
-        py::arg("progress"));
-  m.def("compare_rdms",
-        &compare_rdms,
-        py::arg("models").noconvert(),
-        py::arg("subjects").noconvert(),
-        py::arg("n_cond"),
-        py::arg("comparator"),
-        py::arg("alternative"),
-        py::arg("n_perm"),
         py::arg("seed"),
         py::arg("n_threads"),
         py::arg("progress"));

@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from dnnbrain_cpp import stats
-from dnnbrain_cpp._native import core
 from dnnbrain_cpp._progress import Progress, ProgressCallback, progress_callback
 from dnnbrain_cpp._threads import resolve_n_threads
 from dnnbrain_cpp._validate import as_float_array, check_finite, check_ids, check_integer
@@ -27,8 +26,8 @@ from dnnbrain_cpp.rsa._local import (
     match_models,
     run_patterns,
 )
-from dnnbrain_cpp.rsa._methods import ALTERNATIVES, METHODS
 from dnnbrain_cpp.rsa._neighbours import Neighbours
+from dnnbrain_cpp.rsa._permute import permute
 from dnnbrain_cpp.rsa._rdms import RDMs
 
 __all__ = ["TimecourseResult", "rdm_movie", "timecourse"]
@@ -402,25 +401,25 @@ def _of_movies(
     joined = []
     for i, movie in enumerate(movies):
         check_comparable(movie, f"data[{i}]", method)
-        joined.append(join(rdms, movie, stacklevel=4)[1].dissimilarities)
+        joined.append(join(rdms, movie, stacklevel=4)[1])
     scores = [
-        core.compare_rdms(
-            rdms.dissimilarities,
+        permute(
+            rdms,
             movie,
-            rdms.n_cond,
-            METHODS[method],
-            ALTERNATIVES["two-sided"],
-            0,
-            0,
-            1,
-            None,
-        )[0]
+            method=method,
+            n_perm=0,
+            alternative="two-sided",
+            random_state=None,
+            n_threads=None,
+            progress=False,
+        ).scores
         for movie in joined
     ]
+    values = np.stack([movie.dissimilarities for movie in joined])
     return TimecourseResult(
         scores=np.stack(scores),
         times=_times(times, len(movies[0])),
-        ceiling=_ceilings(np.stack(joined), method) if ceiling else None,
+        ceiling=_ceilings(values, method) if ceiling else None,
         models=rdms.names,
         subjects=names,
         method=method,
