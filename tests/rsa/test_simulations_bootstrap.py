@@ -10,7 +10,7 @@ from dnnbrain_cpp import rsa
 
 N_COND, N_SUBJECT, N_FEATURE, N_BOOT = 24, 12, 6, 300
 N_EXPERIMENT = 1000
-N_NULL = 2000
+N_NULL = 8000
 N_TRUTH = 3000
 LOW, HIGH = 0.93, 0.97
 
@@ -85,6 +85,5 @@ def test_equal_models_differ_in_five_percent() -> None:
         for i in range(N_NULL)
     ]
     rate = np.mean(np.array(p) <= 0.05)
-    # 0.040 here, 0.061 with 40 conditions, 20 subjects and 400 samples: 0.05 within 2.2 standard
-    # errors of 2,000 experiments (0.0049) both ways.
-    assert abs(rate - 0.05) < 0.0125, rate
+    # The standard error is 0.0024; over the first 2,000 (0.0049) the rate is 0.0395.
+    assert 0.04 <= rate <= 0.06, rate
