@@ -4,6 +4,11 @@
 #include <utility>
 
 #include "dnnbrain/core/clones.hpp"
+#include "dnnbrain/core/simd.hpp"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 namespace dnnbrain {
 
@@ -21,16 +26,16 @@ constexpr std::uint32_t high(std::uint64_t value) {
 }
 
 /// Blocks of a stream that are made together: a loop over them fills the registers of any machine.
-constexpr std::size_t kTogether = 16;
+constexpr std::size_t kTogether = 8;
 constexpr std::size_t kWordsTogether = 4 * kTogether;
 
 using Words = std::array<std::uint32_t, kWordsTogether>;
 
 /// Blocks first .. first + kTogether of a stream, as philox4x32 gives them one by one.
-DNNBRAIN_CLONES void philox_blocks(std::uint64_t seed,
-                                   std::uint64_t stream,
-                                   std::uint64_t first,
-                                   Words& out) {
+DNNBRAIN_CLONES void blocks_of_any_machine(std::uint64_t seed,
+                                           std::uint64_t stream,
+                                           std::uint64_t first,
+                                           Words& out) {
   std::uint32_t counter[4][kTogether];
   for (std::size_t i = 0; i < kTogether; ++i) {
     counter[0][i] = low(first + i);
@@ -55,14 +60,77 @@ DNNBRAIN_CLONES void philox_blocks(std::uint64_t seed,
   }
 }
 
+#ifdef __x86_64__
+
+// GCC 12 takes the undefined operands inside its own intrinsics for mistakes.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
+/// The same, a block in each lane of 64 bits: products of the lower halves are one instruction.
+/// What rounds leave in the upper halves is never read.
+[[gnu::target("avx512f")]] void blocks_in_registers(std::uint64_t seed,
+                                                    std::uint64_t stream,
+                                                    std::uint64_t first,
+                                                    Words& out) {
+  static_assert(kTogether == 8);
+  constexpr int kXorOfThree = 0x96;
+  const __m512i multiplier0 = _mm512_set1_epi64(kMultiplier0);
+  const __m512i multiplier1 = _mm512_set1_epi64(kMultiplier1);
+  const __m512i lanes = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
+  __m512i word0 = _mm512_add_epi64(_mm512_set1_epi64(static_cast<long long>(first)), lanes);
+  __m512i word1 = _mm512_srli_epi64(word0, 32);
+  __m512i word2 = _mm512_set1_epi64(static_cast<long long>(stream));
+  __m512i word3 = _mm512_srli_epi64(word2, 32);
+  std::uint32_t key0 = low(seed);
+  std::uint32_t key1 = high(seed);
+  for (int round = 0; round < kRounds; ++round, key0 += kWeyl0, key1 += kWeyl1) {
+    const __m512i product0 = _mm512_mul_epu32(word0, multiplier0);
+    const __m512i product1 = _mm512_mul_epu32(word2, multiplier1);
+    word0 = _mm512_ternarylogic_epi64(
+        _mm512_srli_epi64(product1, 32), word1, _mm512_set1_epi64(key0), kXorOfThree);
+    word1 = product1;
+    word2 = _mm512_ternarylogic_epi64(
+        _mm512_srli_epi64(product0, 32), word3, _mm512_set1_epi64(key1), kXorOfThree);
+    word3 = product0;
+  }
+  // From a word of all blocks to all words of a block.
+  constexpr auto kToUpper = static_cast<_MM_PERM_ENUM>(0xA0);
+  constexpr __mmask16 kUpper = 0xAAAA;
+  const __m512i words01 = _mm512_mask_shuffle_epi32(word0, kUpper, word1, kToUpper);
+  const __m512i words23 = _mm512_mask_shuffle_epi32(word2, kUpper, word3, kToUpper);
+  const __m512i even = _mm512_unpacklo_epi64(words01, words23);
+  const __m512i odd = _mm512_unpackhi_epi64(words01, words23);
+  const __m512i first_four = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
+  const __m512i last_four = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+  _mm512_storeu_si512(out.data(), _mm512_permutex2var_epi64(even, first_four, odd));
+  _mm512_storeu_si512(out.data() + 16, _mm512_permutex2var_epi64(even, last_four, odd));
+}
+
+#pragma GCC diagnostic pop
+
+#endif
+
+using PhiloxBlocks = void (*)(std::uint64_t, std::uint64_t, std::uint64_t, Words&);
+
+PhiloxBlocks choose_philox_blocks() {
+#ifdef __x86_64__
+  if (widest_simd() >= Simd::kAvx512) return blocks_in_registers;
+#endif
+  return blocks_of_any_machine;
+}
+
 /// The words of a stream, for those who will read many.
 class LongStream {
  public:
-  LongStream(std::uint64_t seed, std::uint64_t stream) : seed_(seed), stream_(stream) {}
+  LongStream(std::uint64_t seed, std::uint64_t stream) : seed_(seed), stream_(stream) {
+    static const PhiloxBlocks chosen = choose_philox_blocks();
+    philox_blocks_ = chosen;
+  }
 
   std::uint32_t next() {
     if (used_ == kWordsTogether) {
-      philox_blocks(seed_, stream_, block_, words_);
+      philox_blocks_(seed_, stream_, block_, words_);
       block_ += kTogether;
       used_ = 0;
     }
@@ -70,6 +138,7 @@ class LongStream {
   }
 
  private:
+  PhiloxBlocks philox_blocks_;
   std::uint64_t seed_;
   std::uint64_t stream_;
   std::uint64_t block_ = 0;

@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "dnnbrain/kernels/digit_products.hpp"
 #include "dnnbrain/kernels/pair_table.hpp"
 #include "dnnbrain/kernels/panel_products.hpp"
-#include "dnnbrain/kernels/short_products.hpp"
 
 namespace dnnbrain {
 
@@ -58,17 +58,22 @@ void scale_sums(const std::vector<Sum>& sums,
   }
 }
 
-/// Ranks of few conditions, in registers.
-class ShortScorer final : public PermutedScorer {
+/// Ranks, in registers.
+class DigitScorer final : public PermutedScorer {
  public:
-  ShortScorer(const std::vector<DotForm>& models,
+  DigitScorer(const std::vector<DotForm>& models,
               const std::vector<DotForm>& subjects,
-              Index n_cond)
-      : products_(n_cond), model_scales_(scales_of(models)), subject_scales_(scales_of(subjects)) {
-    for (const DotForm& form : models) models_.push_back(products_.table(shortened(form)));
-    for (const DotForm& form : subjects) subjects_.push_back(products_.triangle(shortened(form)));
-    ns_per_model_ = static_cast<double>(pair_count(n_cond)) *
-                    (0.1 + 0.03 * static_cast<double>(subjects.size()));
+              Index n_cond,
+              double rounding)
+      : products_(n_cond),
+        model_scales_(scales_of(models)),
+        subject_scales_(scales_of(subjects)),
+        rounding_(rounding) {
+    for (const DotForm& form : models) models_.push_back(products_.table(whole_numbers(form)));
+    for (const DotForm& form : subjects) subjects_.push_back(products_.ring(whole_numbers(form)));
+    ns_per_model_ =
+        static_cast<double>(pair_count(n_cond)) *
+        (0.05 + 1e-4 * static_cast<double>(n_cond) + 0.03 * static_cast<double>(subjects.size()));
   }
 
   std::unique_ptr<Room> room() const override { return std::make_unique<DotRoom<std::int64_t>>(); }
@@ -92,19 +97,20 @@ class ShortScorer final : public PermutedScorer {
   }
 
   double nanoseconds_per_model() const override { return ns_per_model_; }
-  double rounding() const override { return 0; }
+  double rounding() const override { return rounding_; }
 
  private:
-  static std::vector<std::int16_t> shortened(const DotForm& form) {
+  static std::vector<std::int32_t> whole_numbers(const DotForm& form) {
     return {form.values.begin(), form.values.end()};
   }
 
-  ShortProducts products_;
-  std::vector<ShortRows> models_;
-  std::vector<ShortRows> subjects_;
+  DigitProducts products_;
+  std::vector<DigitRows> models_;
+  std::vector<DigitRows> subjects_;
   std::vector<double> model_scales_;
   std::vector<double> subject_scales_;
   double ns_per_model_;
+  double rounding_;
 };
 
 /// Value: of the models' tables, float where that is exact.
@@ -181,14 +187,15 @@ std::unique_ptr<PermutedScorer> make_dot_scorer(const MatrixView& models,
   const std::vector<DotForm> y = forms_of(subjects, comparator);
   const Index n_pair = models.cols();
   const bool exact = has_exact_dots(n_pair, comparator);
-  if (exact && n_cond <= ShortProducts::kMostConditions && ShortProducts::available()) {
-    return std::make_unique<ShortScorer>(x, y, n_cond);
-  }
+  const double rounding = exact ? 0 : kRounding;
   const bool ranks = comparator == Comparator::kSpearman || comparator == Comparator::kRhoA;
-  if (ranks && n_pair < kExactInFloat) {
-    return std::make_unique<PanelScorer<float>>(x, y, n_cond, exact ? 0 : kRounding);
+  if (ranks && n_cond <= DigitProducts::kMostConditions && DigitProducts::available()) {
+    return std::make_unique<DigitScorer>(x, y, n_cond, rounding);
   }
-  return std::make_unique<PanelScorer<double>>(x, y, n_cond, exact ? 0 : kRounding);
+  if (ranks && n_pair < kExactInFloat) {
+    return std::make_unique<PanelScorer<float>>(x, y, n_cond, rounding);
+  }
+  return std::make_unique<PanelScorer<double>>(x, y, n_cond, rounding);
 }
 
 }  // namespace dnnbrain

@@ -4,9 +4,9 @@
 
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/core/random.hpp"
+#include "dnnbrain/kernels/digit_products.hpp"
 #include "dnnbrain/kernels/pair_table.hpp"
 #include "dnnbrain/kernels/panel_products.hpp"
-#include "dnnbrain/kernels/short_products.hpp"
 #include "support/check.hpp"
 #include "support/naive.hpp"
 
@@ -15,18 +15,18 @@ using namespace dnnbrain;
 namespace {
 
 /// Whole numbers up to the number of pairs in size, the extremes among them.
-std::vector<std::int16_t> whole_numbers(Index n_cond, unsigned seed) {
+std::vector<std::int32_t> whole_numbers(Index n_cond, unsigned seed) {
   std::mt19937 generator(seed);
   const int most = static_cast<int>(pair_count(n_cond));
   std::uniform_int_distribution<int> draw(-most, most);
-  std::vector<std::int16_t> out(static_cast<std::size_t>(most));
-  for (auto& value : out) value = static_cast<std::int16_t>(draw(generator));
-  out.front() = static_cast<std::int16_t>(most);
-  out.back() = static_cast<std::int16_t>(-most);
+  std::vector<std::int32_t> out(static_cast<std::size_t>(most));
+  for (auto& value : out) value = static_cast<std::int32_t>(draw(generator));
+  out.front() = static_cast<std::int32_t>(most);
+  out.back() = static_cast<std::int32_t>(-most);
   return out;
 }
 
-std::vector<double> real(const std::vector<std::int16_t>& values) {
+std::vector<double> real(const std::vector<std::int32_t>& values) {
   return {values.begin(), values.end()};
 }
 
@@ -42,15 +42,18 @@ struct Data {
       const auto relabelled = naive::relabel(real(a), order);
       for (const auto& other : b) {
         const auto y = real(other);
-        expected.push_back(static_cast<std::int64_t>(
-            std::inner_product(relabelled.begin(), relabelled.end(), y.begin(), 0.0)));
+        std::int64_t sum = 0;
+        for (std::size_t k = 0; k < y.size(); ++k) {
+          sum += static_cast<std::int64_t>(relabelled[k] * y[k]);
+        }
+        expected.push_back(sum);
       }
     }
   }
 
   Index n_cond;
-  std::vector<std::int16_t> a;
-  std::vector<std::vector<std::int16_t>> b;
+  std::vector<std::int32_t> a;
+  std::vector<std::vector<std::int32_t>> b;
   std::vector<std::int32_t> orders;
   std::vector<std::int64_t> expected;  // (n_order, n_b)
 };
@@ -71,9 +74,9 @@ std::vector<std::int64_t> by_panels(const Data& data) {
 }
 
 std::vector<std::int64_t> in_registers(const Data& data) {
-  const ShortProducts products(data.n_cond);
-  std::vector<ShortRows> b;
-  for (const auto& row : data.b) b.push_back(products.triangle(row));
+  const DigitProducts products(data.n_cond);
+  std::vector<DigitRows> b;
+  for (const auto& row : data.b) b.push_back(products.ring(row));
   std::vector<std::int64_t> out(data.expected.size());
   products.run(products.table(data.a), b, data.orders, out);
   return out;
@@ -94,14 +97,18 @@ TEST(panels_give_the_sum_of_products) {
 }
 
 TEST(registers_give_the_sum_of_products) {
-  if (!ShortProducts::available()) return;
-  for (const Index n_cond : {2, 3, 31, 32, 33, 64, 65, 92, 96, 97, 128, 129, 160}) {
+  if (!DigitProducts::available()) return;
+  for (const Index n_cond : {2, 3, 4, 63, 64, 65, 92, 127, 128, 129, 130, 255, 256, 257}) {
     for (const Index n_b : {1, 3, 4, 6}) {
       for (const Index n_order : {1, 4, 7}) {
         const Data data(n_cond, n_b, n_order);
         CHECK_EQUAL(in_registers(data), data.expected);
       }
     }
+  }
+  for (const Index n_cond : {400, 600, 700, 775, 900, 1024}) {
+    const Data data(n_cond, 2, 5);
+    CHECK_EQUAL(in_registers(data), data.expected);
   }
 }
 
@@ -127,6 +134,6 @@ TEST(a_sum_does_not_depend_on_its_company) {
 }
 
 TEST(registers_hold_so_many_conditions) {
-  CHECK_THROWS(InvalidArgument, ShortProducts(ShortProducts::kMostConditions + 1));
-  CHECK_THROWS(InvalidArgument, ShortProducts(1));
+  CHECK_THROWS(InvalidArgument, DigitProducts(DigitProducts::kMostConditions + 1));
+  CHECK_THROWS(InvalidArgument, DigitProducts(1));
 }

@@ -10,7 +10,7 @@ namespace dnnbrain {
 enum class Simd {
   kPortable,
   kAvx512,       // F: of 32-bit lanes
-  kAvx512Vbmi2,  // F, BW, VL, VBMI, VBMI2: of 8- and 16-bit lanes, compressed and permuted
+  kAvx512Vbmi2,  // and BW, VL, VBMI, VBMI2, VNNI: of 8- and 16-bit lanes, permuted, multiplied
 };
 
 /// The widest that this machine has and the environment variable DNNBRAIN_SIMD allows: `portable`,
