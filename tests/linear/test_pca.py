@@ -210,8 +210,22 @@ def test_symmetric_product(shape: tuple[int, int], dtype: torch.dtype) -> None:
         assert (total - wanted).abs().max() <= tolerance * wanted.abs().max()
         off = total - total.T
         assert off.abs().max() <= tolerance * wanted.abs().max()
-    with pytest.raises(ValueError, match="as many rows as X and of its dtype"):
+    with pytest.raises(ValueError, match="float32 or float64 matrix"):
         core.add_symmetric_product(start, x.to(torch.float16))
+    with pytest.raises(ValueError, match="as many rows as X"):
+        core.add_symmetric_product(start, torch.cat([x, x]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equal_rows_have_equal_products(dtype: torch.dtype) -> None:
+    x = torch.randn((150, 1500), generator=torch.Generator().manual_seed(0), dtype=dtype)
+    x[[3, 40, 97, 149]] = x[0].clone()
+    total = torch.zeros((150, 150), dtype=torch.float64)
+    core.add_symmetric_product(total, x)
+    same = [0, 3, 40, 97, 149]
+    assert (total[same][:, same] == total[0, 0]).all()
+    others = [i for i in range(150) if i not in same]
+    assert (total[same][:, others] == total[0, others]).all()
 
 
 def test_same_bits_for_any_number_of_threads() -> None:

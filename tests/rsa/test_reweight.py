@@ -79,7 +79,8 @@ def by_hand(
             lower = train_s.copy()
             if not apart:
                 lower[s] = 0
-            vectors = [*tested, lower @ pools, all_s @ pools]
+            means = [(counts[:, None] * pools).sum(0) for counts in (lower, all_s)]
+            vectors = [*tested, *means]
             part += test_s[s] * np.array([score(v, subject) for v in vectors])
         part /= test_s.sum()
         scores += part[:4] / n

@@ -2,9 +2,11 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/aminmax.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/maximum.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/sum.h>
@@ -14,6 +16,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/tensor/symmetric.hpp"
@@ -33,9 +36,6 @@ constexpr Index kChunkBytes = Index{64} << 20;
 /// Multiplications between two looks for Ctrl-C, some 0.1 s of them.
 constexpr Index kChunkProducts = Index{5'000'000'000};
 
-/// Rows that are centred together.
-constexpr Index kRowBlock = 16;
-
 Index chunk_width(Index n_stim, Index n_feat) {
   const Index width =
       std::min(kChunkBytes / (8 * n_stim), std::max<Index>(64, kChunkProducts / (n_stim * n_stim)));
@@ -46,56 +46,94 @@ Index chunk_width(Index n_stim, Index n_feat) {
 /// this close; a distance that small is zero, so that equal patterns tie.
 constexpr double kRounding = 1e-14;
 
+/// What a sum of moments that cancel may be wrong by, relative to them.
+constexpr double kRoundingOfMoments = 1e-12;
+
+/// Rows of a matrix of distances that are formed together, in cache.
+constexpr Index kRowBlock = 64;
+
+/// Condensed distances. rows(first, n_row) gives those of rows [first, first + n_row) with all from
+/// `first` on.
+template <class Rows>
+at::Tensor condensed(const at::Tensor& gram, const Rows& rows) {
+  const Index n = gram.size(0);
+  if (!gram.is_cpu()) return upper_triangle(rows(0, n));
+  const at::Tensor out = at::empty({n * (n - 1) / 2}, gram.options());
+  for_each_task((n + kRowBlock - 1) / kRowBlock, /*parallel=*/true, [&](Index block) {
+    const Index first = block * kRowBlock;
+    const Index end = std::min(first + kRowBlock, n);
+    const at::Tensor block_rows = rows(first, end - first);
+    for (Index row = first; row < end; ++row) {
+      const Index n_later = n - 1 - row;
+      out.narrow(0, row * n - row * (row + 1) / 2, n_later)
+          .copy_(block_rows[row - first].narrow(0, row + 1 - first, n_later));
+    }
+  });
+  return out;
+}
+
 /// 1 - cosine of the angle, from the Gram matrix of the patterns. `defined` marks those with
 /// length.
 at::Tensor one_minus_cosine(const at::Tensor& gram, const at::Tensor& defined) {
+  const Index n = gram.size(0);
   const at::Tensor length = at::where(defined, gram.diagonal().clamp_min(0).sqrt(), kNaN);
-  const at::Tensor distance =
-      upper_triangle(1.0 - gram / (length.unsqueeze(1) * length.unsqueeze(0)));
-  return at::where(distance < kRounding, 0.0, distance.clamp_max(2.0));
+  return condensed(gram, [&](Index first, Index n_row) {
+    const at::Tensor later = length.narrow(0, first, n - first);
+    at::Tensor distance = gram.narrow(0, first, n_row).narrow(1, first, n - first) /
+                          (later.narrow(0, 0, n_row).unsqueeze(1) * later);
+    distance.neg_().add_(1.0).clamp_max_(2.0);
+    return distance.masked_fill_(distance < kRounding, 0.0);
+  });
 }
 
 at::Tensor distance_from_centred(const at::Tensor& gram, Dissimilarity metric) {
+  const Index n = gram.size(0);
   const at::Tensor sq = gram.diagonal();
-  const at::Tensor both = sq.unsqueeze(1) + sq.unsqueeze(0);
-  const at::Tensor distance = both - 2.0 * gram;
-  const at::Tensor squared = upper_triangle(at::where(distance <= kRounding * both, 0.0, distance));
-  return metric == Dissimilarity::kSqEuclidean ? squared : squared.sqrt();
-}
-
-/// Mean of each row, (n_stim, 1) fp64. Row by row: fp32 features are summed as a copy in fp64.
-at::Tensor row_means(const at::Tensor& features) {
-  if (!features.is_cpu()) return features.mean(1, /*keepdim=*/true, at::kDouble);
-  const Index n_stim = features.size(0);
-  const at::Tensor means = at::empty({n_stim, 1}, features.options().dtype(at::kDouble));
-  for_each_task(n_stim, /*parallel=*/true, [&](Index row) {
-    means[row].copy_(features.narrow(0, row, 1).mean(1, /*keepdim=*/false, at::kDouble));
+  return condensed(gram, [&](Index first, Index n_row) {
+    const at::Tensor later = sq.narrow(0, first, n - first);
+    const at::Tensor both = later.narrow(0, 0, n_row).unsqueeze(1) + later;
+    const at::Tensor distance =
+        both - 2.0 * gram.narrow(0, first, n_row).narrow(1, first, n - first);
+    const at::Tensor squared = at::where(distance <= kRounding * both, 0.0, distance);
+    return metric == Dissimilarity::kSqEuclidean ? squared : squared.sqrt();
   });
-  return means;
 }
 
-/// Gram matrix of rows from which `shift` (n_stim, 1), if defined, has been taken.
+/// Mean of each row, and its largest absolute value: (n_stim,) fp64. Row by row, in cache: fp32
+/// features are summed as a copy in fp64.
+std::pair<at::Tensor, at::Tensor> row_sizes(const at::Tensor& features) {
+  if (!features.is_cpu()) {
+    return {features.mean(1, /*keepdim=*/false, at::kDouble),
+            at::linalg_vector_norm(features, kMaxNorm, 1).to(at::kDouble)};
+  }
+  const Index n_stim = features.size(0);
+  const at::Tensor means = at::empty({n_stim}, features.options().dtype(at::kDouble));
+  const at::Tensor largest = at::empty({n_stim}, means.options());
+  for_each_task(n_stim, /*parallel=*/true, [&](Index row) {
+    const at::Tensor values = features.narrow(0, row, 1);
+    means[row].copy_(values.mean(at::kDouble));
+    const auto [least, most] = at::aminmax(values);
+    largest[row].copy_(at::maximum(-least, most));
+  });
+  return {means, largest};
+}
+
+/// Gram matrix of rows from which `shift` (n_stim,), if defined, has been taken.
 at::Tensor row_gram(const at::Tensor& features, const at::Tensor& shift, Monitor& monitor) {
   const Index n_stim = features.size(0);
   const Index n_feat = features.size(1);
-  const at::TensorOptions options = features.options().dtype(at::kDouble);
-  const at::Tensor gram = at::zeros({n_stim, n_stim}, options);
+  const at::Tensor gram = at::zeros({n_stim, n_stim}, features.options().dtype(at::kDouble));
   const Index step = chunk_width(n_stim, n_feat);
-  const at::Tensor buffer = at::empty({n_stim, step}, options);
+  const bool is_short =
+      features.scalar_type() != at::kDouble && features.scalar_type() != at::kFloat;
   monitor.start(n_feat);
   for (Index first = 0; first < n_feat; first += step) {
     const Index width = std::min(step, n_feat - first);
-    const at::Tensor chunk = buffer.narrow(1, 0, width);
-    for_each_task((n_stim + kRowBlock - 1) / kRowBlock, features.is_cpu(), [&](Index block) {
-      const Index row = block * kRowBlock;
-      const Index n_row = std::min(kRowBlock, n_stim - row);
-      const at::Tensor rows = chunk.narrow(0, row, n_row);
-      rows.copy_(features.narrow(0, row, n_row).narrow(1, first, width));
-      if (shift.defined()) rows.sub_(shift.narrow(0, row, n_row));
-    });
-    add_symmetric_product(gram, chunk);
+    const at::Tensor chunk = features.narrow(1, first, width);
+    add_lower_product(gram, {is_short ? chunk.to(at::kFloat) : chunk, shift});
     monitor.step(width);
   }
+  mirror_lower(gram);
   return gram;
 }
 
@@ -140,9 +178,10 @@ at::Tensor dissimilarities(const at::Tensor& features, Dissimilarity metric, Mon
     const at::Tensor gram = row_gram(features, at::Tensor(), monitor);
     return one_minus_cosine(gram, gram.diagonal() > 0);
   }
-  const at::Tensor gram = row_gram(features, row_means(features), monitor);
+  const auto [means, largest] = row_sizes(features);
+  const at::Tensor gram = row_gram(features, means, monitor);
   // A constant row leaves the rounding of its mean; that is not variance.
-  const at::Tensor rounding = 1e-14 * at::linalg_vector_norm(features, kMaxNorm, 1).to(at::kDouble);
+  const at::Tensor rounding = 1e-14 * largest;
   const double n_feat = static_cast<double>(features.size(1));
   return one_minus_cosine(gram, gram.diagonal() > n_feat * rounding * rounding);
 }
@@ -163,7 +202,8 @@ at::Tensor dissimilarities(const GramMoments& moments, Dissimilarity metric) {
     const at::Tensor to_mean = moments.mean_dot + g * moments.row_sum;
     const double mean_sq = moments.mean_sq + 2 * g * moments.mean_sum + g * g * n_feat;
     const at::Tensor gram = moments.centred + to_mean.unsqueeze(1) + to_mean.unsqueeze(0) + mean_sq;
-    return one_minus_cosine(gram, gram.diagonal() > 0);
+    const at::Tensor scale = moments.centred.diagonal() + mean_sq;
+    return one_minus_cosine(gram, gram.diagonal() > kRoundingOfMoments * scale);
   }
   // With a_i = x_i - mu less its own mean and b = mu less its own mean: a_i'a_j + a_i'b + b'a_j +
   // b'b
@@ -173,7 +213,7 @@ at::Tensor dissimilarities(const GramMoments& moments, Dissimilarity metric) {
   const double mean_sq = moments.mean_sq - moments.mean_sum * moments.mean_sum / n_feat;
   const at::Tensor gram = own + with_mean.unsqueeze(1) + with_mean.unsqueeze(0) + mean_sq;
   const at::Tensor scale = moments.centred.diagonal() + moments.mean_sq;
-  return one_minus_cosine(gram, gram.diagonal() > 1e-12 * scale);
+  return one_minus_cosine(gram, gram.diagonal() > kRoundingOfMoments * scale);
 }
 
 }  // namespace dnnbrain

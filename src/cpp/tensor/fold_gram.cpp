@@ -2,11 +2,9 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/any.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/mean.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/tril.h>
@@ -17,15 +15,17 @@
 #include <algorithm>
 #include <span>
 
-#include "dnnbrain/tensor/tasks.hpp"
+#include "dnnbrain/tensor/symmetric.hpp"
 #include "dnnbrain/tensor/tiles.hpp"
 
 namespace dnnbrain {
 
 namespace {
 
-/// Rows of a block of a Gram matrix; blocks above the diagonal are left out.
-constexpr Index kRowBlock = 128;
+/// Bytes of a chunk in fp64, and its most columns. Each chunk reads and writes the matrices of all
+/// folds.
+constexpr Index kChunkBytes = Index{16} << 20;
+constexpr Index kMostColumns = 2048;
 
 /// Folds and columns from which it pays, in time and in digits, to form what folds have in common
 /// once.
@@ -35,53 +35,27 @@ constexpr Index kColumnsForShared = 32768;
 /// A column whose weights differ more than this between folds is left in fp64.
 constexpr double kSmallDeviation = 0.05;
 
-/// body(f, row, n_row) for blocks of rows of all matrices, from the longest to the shortest.
-template <class Body>
-void for_each_block(Index n_gram, Index n, bool parallel, const Body& body) {
-  const Index n_block = (n + kRowBlock - 1) / kRowBlock;
-  for_each_task(n_gram * n_block, parallel, [&](Index task) {
-    const Index row = (n_block - 1 - task / n_gram) * kRowBlock;
-    body(task % n_gram, row, std::min(kRowBlock, n - row));
-  });
-}
-
-/// grams[f] += X diag(weight_f) X' for all f at once, on and below the diagonal blocks. Scaled on
-/// one side only, so that the copy is a block of rows and stays in cache. X in fp32 is multiplied
-/// in fp32, and added up in fp64.
-void add_lower(std::span<const at::Tensor> grams,  // each (n, n) fp64
-               const at::Tensor& x,                // (n, c)
-               const at::Tensor& weight)           // (n_gram, c)
-{
-  for_each_block(std::ssize(grams), x.size(0), x.is_cpu(), [&](Index f, Index row, Index n_row) {
-    const at::Tensor scaled = x.narrow(0, row, n_row) * weight[f];
-    const at::Tensor others = x.narrow(0, 0, row + n_row).t();
-    at::Tensor sum =
-        grams[static_cast<std::size_t>(f)].narrow(0, row, n_row).narrow(1, 0, row + n_row);
-    if (x.scalar_type() == at::kDouble) {
-      sum.addmm_(scaled, others);
-    } else {
-      sum.add_(at::mm(scaled, others));
-    }
-  });
-}
-
 /// common += X diag(w) X' with the mean weights w of all folds, and to the folds' own what their
 /// weights have in excess of that.
 void add_shared(const at::Tensor& common,
                 std::span<const at::Tensor> grams,
-                const at::Tensor& x,
-                const at::Tensor& weight) {
+                const ShiftedMatrix& x,      // (n, c)
+                const at::Tensor& weight) {  // (n_fold, c); more folds than there are grams
   const at::Tensor base = weight.mean(0, /*keepdim=*/true);
   const at::Tensor excess = weight - base;
   const at::Tensor large = (excess.abs() > kSmallDeviation * base).any(0);
   // 0 / 0 where a column does not vary in any fold.
   const at::Tensor share =
       at::where(large.logical_or(base == 0), at::zeros_like(excess), excess / base);
-  add_lower({&common, 1}, x, base);
-  add_lower(grams, (x * base.sqrt()).to(at::kFloat), share.to(at::kFloat));
+  add_lower_products({&common, 1}, x, base);
+  const Index n_gram = std::ssize(grams);
+  add_lower_products(
+      grams, {x.x, {}, x.column_shift, base[0].sqrt()}, share.narrow(0, 0, n_gram).to(at::kFloat));
   const at::Tensor columns = at::nonzero(large).flatten();
   if (columns.numel() == 0) return;
-  add_lower(grams, x.index_select(1, columns), excess.index_select(1, columns));
+  add_lower_products(grams,
+                     {x.x.index_select(1, columns), {}, x.column_shift.index_select(0, columns)},
+                     excess.narrow(0, 0, n_gram).index_select(1, columns));
 }
 
 /// The whole of a matrix from its lower triangle, about the mean of the training rows.
@@ -110,18 +84,24 @@ std::vector<at::Tensor> fold_grams(const at::Tensor& data,
   std::vector<at::Tensor> grams;
   for (Index f = 0; f < n_fold; ++f) grams.push_back(at::zeros({n, n}, counts.options()));
   const at::Tensor common = shared ? at::zeros({n, n}, counts.options()) : at::Tensor();
+  // Excesses add up to nothing: the last fold's are what the others lack.
+  const std::span<const at::Tensor> others = std::span(grams).first(grams.size() - 1);
 
-  const Index width = chunk_width(n);
+  const at::Tensor pilot = scaling.mean.mean(0);
+  const Index width = std::clamp<Index>(kChunkBytes / (8 * n), 64, kMostColumns);
   for (Index first = 0; first < p; first += width) {
     const Index count = std::min(width, p - first);
-    const at::Tensor x = centred_chunk(data, first, count).centred;
+    const ShiftedMatrix x{data.narrow(1, first, count), {}, pilot.narrow(0, first, count)};
     const at::Tensor weight = scaling.weight.narrow(1, first, count);
     if (shared) {
-      add_shared(common, grams, x, weight);
+      add_shared(common, others, x, weight);
     } else {
-      add_lower(grams, x, weight);
+      add_lower_products(grams, x, weight);
     }
     monitor.step(0);
+  }
+  if (shared) {
+    for (const at::Tensor& gram : others) grams.back() -= gram;
   }
   for (Index f = 0; f < n_fold; ++f) {
     at::Tensor& gram = grams[static_cast<std::size_t>(f)];

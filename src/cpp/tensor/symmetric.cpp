@@ -2,9 +2,10 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/addmm.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/mv.h>
 #include <ATen/ops/sum.h>
+#include <ATen/ops/tril.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -14,32 +15,121 @@
 #include "dnnbrain/core/clones.hpp"
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/core/types.hpp"
+#include "dnnbrain/tensor/row_panels.hpp"
 #include "dnnbrain/tensor/tasks.hpp"
 
 namespace dnnbrain {
 
 namespace {
 
-/// Large enough for a product at full speed.
-constexpr Index kTile = 192;
+/// Rows and columns that are mirrored together, in cache.
+constexpr Index kMirrored = 64;
 
-/// On the diagonal, where half of a product is for nothing.
-constexpr Index kDiagonalTile = 64;
+/// Pairs of blocks on and below the diagonal, whole ones first.
+std::vector<std::pair<Index, Index>> pairs_of_blocks(Index n_block) {
+  std::vector<std::pair<Index, Index>> pairs;
+  for (Index block = 1; block < n_block; ++block) {
+    for (Index other = 0; other < block; ++other) pairs.emplace_back(block, other);
+  }
+  for (Index block = 0; block < n_block; ++block) pairs.emplace_back(block, block);
+  return pairs;
+}
 
-/// Rows [row, row + n_row) with rows [column, column + n_column), none of which comes later, and
-/// the same mirrored.
-void add_tile(const at::Tensor& total,
-              const at::Tensor& x,
-              Index row,
-              Index n_row,
-              Index column,
-              Index n_column) {
-  const at::Tensor tile = total.narrow(0, row, n_row).narrow(1, column, n_column);
-  tile.addmm_(x.narrow(0, row, n_row), x.narrow(0, column, n_column).t());
-  const Index n_before = row - column;
-  total.narrow(0, column, std::min(n_before, n_column))
-      .narrow(1, row, n_row)
-      .copy_(tile.narrow(1, 0, std::min(n_before, n_column)).t());
+template <class Value, class Sum, class Given>
+void add_by_panels(std::span<const at::Tensor> totals,
+                   const Rows<Given>& x,
+                   Index n_row,
+                   Index n_col,
+                   const at::Tensor& weights) {
+  RowPanels<Value> panels(n_row);
+  const auto pairs = pairs_of_blocks(panels.n_block());
+  const Index n_pair = std::ssize(pairs);
+  constexpr Index kSection = RowPanels<Value>::kSection;
+  const Index n_section = (n_col + kSection - 1) / kSection;
+  for (Index section = 0; section < n_section; ++section) {
+    const Index first = n_col * section / n_section;
+    const Index width = n_col * (section + 1) / n_section - first;
+    for_each_task(panels.n_block(), /*parallel=*/true, [&](Index block) {
+      panels.pack(block, x, first, width);
+    });
+    for_each_task(std::ssize(totals) * n_pair, /*parallel=*/true, [&](Index task) {
+      const auto [block, other] = pairs[static_cast<std::size_t>(task % n_pair)];
+      const at::Tensor& total = totals[static_cast<std::size_t>(task / n_pair)];
+      const Value* const weight =
+          weights.defined() ? weights[task / n_pair].const_data_ptr<Value>() + first : nullptr;
+      panels.add_products(
+          block, other, width, weight, total.mutable_data_ptr<Sum>(), total.stride(0));
+    });
+  }
+}
+
+const double* data_of(const at::Tensor& values) {
+  return values.defined() ? values.const_data_ptr<double>() : nullptr;
+}
+
+template <class Value, class Sum>
+void add_products(std::span<const at::Tensor> totals,
+                  const ShiftedMatrix& z,
+                  const at::Tensor& weights) {
+  const auto add = [&]<class Given>(const Given* values) {
+    const Rows<Given> rows{values,
+                           z.x.stride(0),
+                           z.x.stride(1),
+                           data_of(z.row_shift),
+                           data_of(z.column_shift),
+                           data_of(z.column_scale)};
+    add_by_panels<Value, Sum>(totals, rows, z.x.size(0), z.x.size(1), weights);
+  };
+  if (z.x.scalar_type() == at::kDouble) {
+    add(z.x.const_data_ptr<double>());
+  } else {
+    add(z.x.const_data_ptr<float>());
+  }
+}
+
+/// Z itself.
+at::Tensor formed(const ShiftedMatrix& z, at::ScalarType dtype) {
+  at::Tensor values = z.x;
+  if (z.row_shift.defined()) values = values - z.row_shift.unsqueeze(1);
+  if (z.column_shift.defined()) values = values - z.column_shift;
+  if (z.column_scale.defined()) values = values * z.column_scale;
+  return values.to(dtype);
+}
+
+void add_lower(std::span<const at::Tensor> totals,
+               const ShiftedMatrix& z,
+               const at::Tensor& weights,
+               at::ScalarType dtype) {
+  const at::NoGradGuard no_grad;
+  const Index n = z.x.dim() == 2 ? z.x.size(0) : -1;
+  DNNBRAIN_REQUIRE(n >= 0 && (z.x.scalar_type() == at::kDouble || z.x.scalar_type() == at::kFloat),
+                   "X must be a float32 or float64 matrix.");
+  for (const at::Tensor& total : totals) {
+    DNNBRAIN_REQUIRE(total.dim() == 2 && total.size(0) == n && total.size(1) == n &&
+                         total.stride(1) == 1 &&
+                         (total.scalar_type() == dtype || total.scalar_type() == at::kDouble),
+                     "the sum of X X' must be square, with as many rows as X, rows contiguous, and "
+                     "of the dtype of X or float64.");
+  }
+  DNNBRAIN_REQUIRE(weights.defined()
+                       ? weights.dim() == 2 && weights.size(0) == std::ssize(totals) &&
+                             weights.size(1) == z.x.size(1) && weights.stride(1) == 1
+                       : totals.size() == 1,
+                   "weights must be one contiguous row for each sum.");
+  if (totals.empty()) return;
+  if (!z.x.is_cpu()) {
+    const at::Tensor values = formed(z, dtype);
+    for (std::size_t f = 0; f < totals.size(); ++f) {
+      const at::Tensor left = weights.defined() ? values * weights[static_cast<Index>(f)] : values;
+      totals[f].add_(at::mm(left, values.t()));
+    }
+  } else if (dtype == at::kDouble) {
+    add_products<double, double>(totals, z, weights);
+  } else if (totals.front().scalar_type() == at::kDouble) {
+    add_products<float, double>(totals, z, weights);
+  } else {
+    add_products<float, float>(totals, z, weights);
+  }
 }
 
 /// Rows of a product with a vector that are read by one thread.
@@ -94,33 +184,35 @@ DNNBRAIN_CLONES void add_strip(
 
 }  // namespace
 
-void add_symmetric_product(const at::Tensor& total, const at::Tensor& x) {
+void add_lower_products(std::span<const at::Tensor> totals,
+                        const ShiftedMatrix& z,
+                        const at::Tensor& weights) {
+  add_lower(totals, z, weights, (weights.defined() ? weights : z.x).scalar_type());
+}
+
+void add_lower_product(const at::Tensor& total, const ShiftedMatrix& z) {
+  add_lower({&total, 1}, z, at::Tensor(), at::kDouble);
+}
+
+void mirror_lower(const at::Tensor& total) {
   const at::NoGradGuard no_grad;
-  DNNBRAIN_REQUIRE(x.dim() == 2 && total.dim() == 2 && total.size(0) == x.size(0) &&
-                       total.size(1) == x.size(0) && total.scalar_type() == x.scalar_type(),
-                   "the sum of X X' must be square, with as many rows as X and of its dtype.");
-  if (!x.is_cpu()) {
-    total.addmm_(x, x.t());
-    return;
-  }
-  const Index n = x.size(0);
-  std::vector<std::pair<Index, Index>> tiles;
-  for (Index row = 0; row < n; row += kTile) {
-    for (Index column = 0; column <= row; column += kTile) tiles.emplace_back(row, column);
-  }
-  for_each_task(static_cast<Index>(tiles.size()), /*parallel=*/true, [&](Index task) {
-    const auto [row, column] = tiles[static_cast<std::size_t>(task)];
-    const Index n_row = std::min(kTile, n - row);
-    const Index n_column = std::min(kTile, n - column);
-    if (row != column) {
-      add_tile(total, x, row, n_row, column, n_column);
-      return;
+  const Index n = total.size(0);
+  for_each_task((n + kMirrored - 1) / kMirrored, total.is_cpu(), [&](Index block) {
+    const Index row = block * kMirrored;
+    const Index n_row = std::min(kMirrored, n - row);
+    for (Index column = 0; column < row; column += kMirrored) {
+      total.narrow(0, column, kMirrored)
+          .narrow(1, row, n_row)
+          .copy_(total.narrow(0, row, n_row).narrow(1, column, kMirrored).t());
     }
-    for (Index first = row; first < row + n_row; first += kDiagonalTile) {
-      const Index n_here = std::min(kDiagonalTile, row + n_row - first);
-      add_tile(total, x, first, n_here, row, first + n_here - row);
-    }
+    const at::Tensor own = total.narrow(0, row, n_row).narrow(1, row, n_row);
+    own.copy_(own.tril() + own.tril(-1).t());
   });
+}
+
+void add_symmetric_product(const at::Tensor& total, const at::Tensor& x) {
+  add_lower_products({&total, 1}, {x}, at::Tensor());
+  mirror_lower(total);
 }
 
 at::Tensor symmetric_product(const at::Tensor& x) {

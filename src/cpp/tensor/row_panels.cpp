@@ -1,0 +1,242 @@
+#include "dnnbrain/tensor/row_panels.hpp"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <type_traits>
+
+#include "dnnbrain/core/simd.hpp"
+
+namespace dnnbrain {
+
+namespace {
+
+/// Registers side by side that a tile is wide.
+constexpr Index kWide = 3;
+
+// total[i, j] += sum_k a[k, i] b[k, j], both of them panels.
+//
+// One body for several instruction sets. A macro, because GCC takes vectors apart for the
+// instructions of a function before it inlines that function into another. `a - 0` is `a` whatever
+// its sign, and becomes a plain broadcast; `a + 0` would be an addition.
+#define DNNBRAIN_ADD_TILE(name, Value, Sum, n_lane, n_row)                                      \
+  void name(const Value* a, const Value* b, Index n_col, Sum* total, Index stride) {            \
+    using Part [[gnu::vector_size(n_lane * sizeof(Value)),                                      \
+                 gnu::may_alias,                                                                \
+                 gnu::aligned(sizeof(Value))]] = Value;                                         \
+    using SumPart                                                                               \
+        [[gnu::vector_size(n_lane * sizeof(Sum)), gnu::may_alias, gnu::aligned(sizeof(Sum))]] = \
+            Sum;                                                                                \
+    Part sum[n_row][kWide] = {};                                                                \
+    for (Index k = 0; k < n_col; ++k, a += kWide * n_lane, b += kWide * n_lane) {               \
+      Part y[kWide];                                                                            \
+      for (Index j = 0; j < kWide; ++j) y[j] = *reinterpret_cast<const Part*>(b + j * n_lane);  \
+      for (Index i = 0; i < n_row; ++i) {                                                       \
+        const Part x = a[i] - Part{};                                                           \
+        for (Index j = 0; j < kWide; ++j) sum[i][j] += x * y[j];                                \
+      }                                                                                         \
+    }                                                                                           \
+    for (Index i = 0; i < n_row; ++i) {                                                         \
+      for (Index j = 0; j < kWide; ++j) {                                                       \
+        *reinterpret_cast<SumPart*>(total + i * stride + j * n_lane) +=                         \
+            __builtin_convertvector(sum[i][j], SumPart);                                        \
+      }                                                                                         \
+    }                                                                                           \
+  }
+
+// out[k, i] = weight[k] a[k, i].
+#define DNNBRAIN_WEIGHT_PANEL(name, Value, n_lane)                             \
+  void name(const Value* a, const Value* weight, Index n_col, Value* out) {    \
+    using Part [[gnu::vector_size(n_lane * sizeof(Value)),                     \
+                 gnu::may_alias,                                               \
+                 gnu::aligned(sizeof(Value))]] = Value;                        \
+    for (Index k = 0; k < n_col; ++k) {                                        \
+      const Part w = weight[k] - Part{};                                       \
+      for (Index j = 0; j < kWide; ++j, a += n_lane, out += n_lane) {          \
+        *reinterpret_cast<Part*>(out) = w * *reinterpret_cast<const Part*>(a); \
+      }                                                                        \
+    }                                                                          \
+  }
+
+// clang-format off
+DNNBRAIN_ADD_TILE(add_baseline, double, double, 2, 2)
+DNNBRAIN_ADD_TILE(add_baseline, float, double, 4, 2)
+DNNBRAIN_ADD_TILE(add_baseline, float, float, 4, 2)
+DNNBRAIN_WEIGHT_PANEL(weight_baseline, double, 2)
+DNNBRAIN_WEIGHT_PANEL(weight_baseline, float, 4)
+
+#ifdef __x86_64__
+[[gnu::target("avx2,fma")]] DNNBRAIN_ADD_TILE(add_avx2, double, double, 4, 4)
+[[gnu::target("avx2,fma")]] DNNBRAIN_ADD_TILE(add_avx2, float, double, 8, 4)
+[[gnu::target("avx2,fma")]] DNNBRAIN_ADD_TILE(add_avx2, float, float, 8, 4)
+[[gnu::target("avx2,fma")]] DNNBRAIN_WEIGHT_PANEL(weight_avx2, double, 4)
+[[gnu::target("avx2,fma")]] DNNBRAIN_WEIGHT_PANEL(weight_avx2, float, 8)
+[[gnu::target("avx512f")]] DNNBRAIN_ADD_TILE(add_avx512, double, double, 8, 8)
+[[gnu::target("avx512f")]] DNNBRAIN_ADD_TILE(add_avx512, float, double, 16, 8)
+[[gnu::target("avx512f")]] DNNBRAIN_ADD_TILE(add_avx512, float, float, 16, 8)
+[[gnu::target("avx512f")]] DNNBRAIN_WEIGHT_PANEL(weight_avx512, double, 8)
+[[gnu::target("avx512f")]] DNNBRAIN_WEIGHT_PANEL(weight_avx512, float, 16)
+#endif
+
+#undef DNNBRAIN_ADD_TILE
+#undef DNNBRAIN_WEIGHT_PANEL
+
+/// What a tile in registers is made of: some rows of one panel, all rows of another.
+template <class Value, class Sum>
+struct Tile {
+  Index width;  // rows of a panel
+  Index rows;
+  void (*add)(const Value* a, const Value* b, Index n_col, Sum* total, Index stride);
+  void (*weight)(const Value* a, const Value* weight, Index n_col, Value* out);
+};
+// clang-format on
+
+template <class Value, class Sum>
+Tile<Value, Sum> choose_tile() {
+  constexpr Index kLanes = 16 / sizeof(Value);
+#ifdef __x86_64__
+  if (widest_simd() >= Simd::kAvx512) return {4 * kLanes * kWide, 8, add_avx512, weight_avx512};
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    return {2 * kLanes * kWide, 4, add_avx2, weight_avx2};
+  }
+#endif
+  return {kLanes * kWide, 2, add_baseline, weight_baseline};
+}
+
+template <class Value, class Sum>
+const Tile<Value, Sum>& tile() {
+  static const Tile<Value, Sum> chosen = choose_tile<Value, Sum>();
+  return chosen;
+}
+
+/// Rows of a panel.
+template <class Value>
+Index panel_width() {
+  return tile<Value, double>().width;
+}
+
+/// Columns that are packed together: a line of the cache of each row.
+constexpr Index kPacked = 16;
+
+/// Values of the largest tile.
+constexpr Index kMostTile = 8 * 48;
+
+/// Bytes of a panel that are multiplied at a time: two of them stay in the first cache.
+constexpr Index kStripBytes = 24576;
+
+/// Columns of a strip.
+template <class Value>
+Index strip_width(Index width) {
+  return kStripBytes / (width * static_cast<Index>(sizeof(Value)));
+}
+
+/// A few columns of a row.
+template <class Given>
+void read(const Rows<Given>& x, Index row, Index first, Index n_col, double* values) {
+  const Given* const from = x.values + row * x.row_stride + first * x.column_stride;
+  if (x.column_stride == 1) {
+    for (Index k = 0; k < n_col; ++k) values[k] = static_cast<double>(from[k]);
+  } else {
+    for (Index k = 0; k < n_col; ++k) values[k] = static_cast<double>(from[k * x.column_stride]);
+  }
+  if (x.row_shift != nullptr) {
+    for (Index k = 0; k < n_col; ++k) values[k] -= x.row_shift[row];
+  }
+  if (x.column_shift != nullptr) {
+    for (Index k = 0; k < n_col; ++k) values[k] -= x.column_shift[first + k];
+  }
+  if (x.column_scale != nullptr) {
+    for (Index k = 0; k < n_col; ++k) values[k] *= x.column_scale[first + k];
+  }
+}
+
+}  // namespace
+
+template <class Value>
+RowPanels<Value>::RowPanels(Index n_row)
+    : n_row_(n_row),
+      storage_(at::empty({n_block() * kBlock, kSection}, c10::CppTypeToScalarType<Value>::value)) {}
+
+template <class Value>
+Value* RowPanels<Value>::panel(Index row) const {
+  return storage_.mutable_data_ptr<Value>() + row * kSection;
+}
+
+template <class Value>
+template <class Given>
+void RowPanels<Value>::pack(Index block, const Rows<Given>& x, Index first, Index n_col) {
+  const Index width = panel_width<Value>();
+  for (Index row = block * kBlock; row < (block + 1) * kBlock; row += width) {
+    Value* const to = panel(row);
+    const Index n_here = std::clamp<Index>(n_row_ - row, 0, width);
+    if (n_here < width) std::fill_n(to, n_col * width, Value{0});
+    // A few columns at a time, so that what is written stays in the first cache.
+    for (Index begin = 0; begin < n_col; begin += kPacked) {
+      const Index n_here_col = std::min(kPacked, n_col - begin);
+      for (Index i = 0; i < n_here; ++i) {
+        double values[kPacked];
+        read(x, row + i, first + begin, n_here_col, values);
+        for (Index k = 0; k < n_here_col; ++k) {
+          to[(begin + k) * width + i] = static_cast<Value>(values[k]);
+        }
+      }
+    }
+  }
+}
+
+template <class Value>
+template <class Sum>
+void RowPanels<Value>::add_products(
+    Index block, Index other, Index n_col, const Value* weight, Sum* total, Index stride) const {
+  const Tile<Value, Sum>& shape = tile<Value, Sum>();
+  alignas(64) Sum edge[kMostTile];
+  alignas(64) Value weighted[kStripBytes / sizeof(Value)];
+  const Index end = std::min(n_row_, (block + 1) * kBlock);
+  const Index other_end = std::min(n_row_, (other + 1) * kBlock);
+  const Index strip = strip_width<Value>(shape.width);
+  for (Index k = 0; k < n_col; k += strip) {
+    const Index n_here = std::min(strip, n_col - k);
+    for (Index begin = block * kBlock; begin < end; begin += shape.width) {
+      const Value* left = panel(begin) + k * shape.width;
+      if (weight != nullptr) {
+        shape.weight(left, weight + k, n_here, weighted);
+        left = weighted;
+      }
+      const Index rows_end = std::min(begin + shape.width, end);
+      for (Index column = other * kBlock; column < std::min(other_end, rows_end);
+           column += shape.width) {
+        const Value* const right = panel(column) + k * shape.width;
+        const Index n_column = std::min(shape.width, n_row_ - column);
+        for (Index row = begin; row < rows_end; row += shape.rows) {
+          if (row + shape.rows <= column) continue;  // above the diagonal
+          Sum* const to = total + row * stride + column;
+          const Index n_row = std::min(shape.rows, rows_end - row);
+          if (n_row == shape.rows && n_column == shape.width) {
+            shape.add(left + row - begin, right, n_here, to, stride);
+            continue;
+          }
+          std::fill_n(edge, shape.rows * shape.width, Sum{0});
+          shape.add(left + row - begin, right, n_here, edge, shape.width);
+          for (Index i = 0; i < n_row; ++i) {
+            for (Index j = 0; j < n_column; ++j) to[i * stride + j] += edge[i * shape.width + j];
+          }
+        }
+      }
+    }
+  }
+}
+
+template class RowPanels<double>;
+template class RowPanels<float>;
+template void RowPanels<double>::pack(Index, const Rows<double>&, Index, Index);
+template void RowPanels<double>::pack(Index, const Rows<float>&, Index, Index);
+template void RowPanels<float>::pack(Index, const Rows<double>&, Index, Index);
+template void RowPanels<float>::pack(Index, const Rows<float>&, Index, Index);
+template void RowPanels<double>::add_products(
+    Index, Index, Index, const double*, double*, Index) const;
+template void RowPanels<float>::add_products(
+    Index, Index, Index, const float*, double*, Index) const;
+template void RowPanels<float>::add_products(
+    Index, Index, Index, const float*, float*, Index) const;
+
+}  // namespace dnnbrain
