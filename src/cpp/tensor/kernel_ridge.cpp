@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "dnnbrain/core/error.hpp"
+#include "dnnbrain/tensor/row_panels.hpp"
 #include "dnnbrain/tensor/symmetric.hpp"
 #include "dnnbrain/tensor/target_tiles.hpp"
 #include "dnnbrain/tensor/tasks.hpp"
@@ -90,7 +91,8 @@ struct FoldOperators {
   at::Tensor fit;           // Z_train^+ (z, n_train) fp64
   at::Tensor z_other;       // (n_other, z) fp64
   at::Tensor projection;    // (n_other, n_other) fp64, W W': what R and H add up to
-  at::Tensor beyond;        // (n_member * n_test, n_train) in the responses' dtype
+  at::Tensor beyond;        // (n_member * n_test, n_train) in the responses' dtype, until packed
+  PackedRows packed;        // the same
   at::Tensor nuisance;      // (n_test, z), likewise
   at::Tensor nuisance_fit;  // (z, n_train), likewise
   at::Tensor ones;          // (n_test,), likewise
@@ -213,6 +215,10 @@ std::vector<FoldOperators> fold_operators(const KernelFactor& factor,
       monitor.step(0);
     }
   }
+  for (FoldOperators& fold : out) {
+    fold.packed = PackedRows(fold.beyond);
+    fold.beyond.reset();
+  }
   return out;
 }
 
@@ -313,8 +319,8 @@ GridScores cross_validate_kernel_ridge(const KernelFactor& factor,
         test -= at::mm(at::mm(train, fold.nuisance_fit.t()), fold.nuisance.t());
       }
       TileScores tile;
-      tile.predicted =
-          at::mm(train, fold.beyond.t()).view({n_tile, n_member, fold.rows.test.size(0)});
+      tile.predicted = at::empty({n_tile, n_member, fold.rows.test.size(0)}, train.options());
+      fold.packed.multiply(train, tile.predicted);
       tile.measured = test;
       tile.ones = fold.ones;
       tile.held_out = describe_held_out(test, fold.ones, targets.magnitudes);
@@ -332,6 +338,8 @@ at::Tensor solve_kernel_ridge(const KernelFactor& factor,
   const auto dtype = responses.scalar_type();
   const TargetTiles tiles(responses, factor.nuisance);
   const at::Tensor vectors = factor.vectors.to(dtype);
+  const PackedRows along(vectors.t());
+  const PackedRows across(vectors);
   at::Tensor dual = at::empty(responses.sizes(), responses.options());
   Monitor quiet;
   tiles.for_each(quiet, [&](Index first, Index n_tile) {
@@ -340,7 +348,12 @@ at::Tensor solve_kernel_ridge(const KernelFactor& factor,
     // Without a penalty, directions without variance have no weight, as in a pseudoinverse.
     const at::Tensor inverse =
         at::where(penalised > 0, penalised.reciprocal(), at::zeros_like(penalised)).to(dtype);
-    dual.narrow(1, first, n_tile).copy_(at::mm(at::mm(y, vectors).mul_(inverse), vectors.t()).t());
+    const at::Tensor coefs = at::empty({n_tile, vectors.size(1)}, y.options());
+    along.multiply(y, coefs);
+    coefs.mul_(inverse);
+    const at::Tensor rows = at::empty({vectors.size(0), n_tile}, y.options());
+    across.times(coefs, rows);
+    dual.narrow(1, first, n_tile).copy_(rows);
   });
   return dual;
 }

@@ -19,6 +19,7 @@
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/tensor/filter_stretches.hpp"
 #include "dnnbrain/tensor/grid_scores.hpp"
+#include "dnnbrain/tensor/row_panels.hpp"
 #include "dnnbrain/tensor/target_tiles.hpp"
 #include "dnnbrain/tensor/tasks.hpp"
 
@@ -43,12 +44,12 @@ struct Sides {
 struct Stretch {
   Index first = 0;
   Index size = 0;
-  at::Tensor operators;  // (n_function * n_test, size) of the responses' dtype
+  PackedRows operators;  // (n_function * n_test, size) of the responses' dtype
 };
 
 /// One sum of kernels in one fold.
 struct SumFactor {
-  at::Tensor vectors;  // V (n_train, m) of the responses' dtype; those that carry variance
+  PackedRows vectors;  // V' (m, n_train) of the responses' dtype; those that carry variance
   std::vector<Stretch> stretches;
   at::Tensor combine;  // (n_alpha, n_product) of that dtype; undefined: products are the grid's
   Index n_product = 0;
@@ -100,14 +101,15 @@ SumFactor factor_sum(const at::Tensor& kernel,
   const at::Tensor to_test = at::mm(outer, kept) / values;  // (n_test, m)
 
   SumFactor out;
-  out.vectors = kept.to(dtype);
+  out.vectors = PackedRows(kept.t().to(dtype));
   const at::Tensor filters = values / (values + grid.unsqueeze(1));  // (n_alpha, m)
   const FilterStretches factored = factor_filters(values, filters, dtype);
   out.n_product = factored.n_product;
   if (factored.combine.defined()) out.combine = factored.combine.to(dtype);
   for (const FilterStretch& part : factored.stretches) {
     const at::Tensor part_to_test = to_test.narrow(1, part.first, part.size);
-    out.stretches.push_back({part.first, part.size, filtered(part.functions, part_to_test, dtype)});
+    out.stretches.push_back(
+        {part.first, part.size, PackedRows(filtered(part.functions, part_to_test, dtype))});
   }
   return out;
 }
@@ -221,7 +223,8 @@ void score_tile(const SumFactor& factor,
   }
   const std::vector<HeldOut> held_out = describe_held_out(test, sides.ones, targets.magnitudes);
 
-  const at::Tensor along = at::mm(train, factor.vectors);  // (n_tile, m)
+  const at::Tensor along = at::empty({n_tile, factor.vectors.n_row()}, train.options());
+  factor.vectors.multiply(train, along);
   if (!space.products.defined()) {
     space.products = at::empty({0}, train.options());
     space.predicted = at::empty({0}, train.options());
@@ -230,9 +233,9 @@ void score_tile(const SumFactor& factor,
   if (factor.stretches.empty()) space.products.zero_();
   Index begin = 0;
   for (const Stretch& part : factor.stretches) {
-    const Index n_row = part.operators.size(0);
-    at::Tensor out = space.products.narrow(0, begin, n_row);
-    at::mm_out(out, part.operators, along.narrow(1, part.first, part.size).t());
+    const Index n_row = part.operators.n_row();
+    part.operators.times(along.narrow(1, part.first, part.size),
+                         space.products.narrow(0, begin, n_row));
     begin += n_row;
   }
   at::Tensor predicted = space.products;
@@ -293,6 +296,7 @@ at::Tensor score_kernel_sums(const at::Tensor& kernels,
                              RidgeScore score,
                              Monitor& monitor) {
   const at::NoGradGuard no_grad;
+  const OneThread one;  // what is outside of tasks is small
   check(kernels, weights, responses);
   const Index n_sum = weights.size(0);
   DNNBRAIN_REQUIRE(alphas.dim() == 2 && alphas.size(0) == n_sum && alphas.size(1) > 0 &&

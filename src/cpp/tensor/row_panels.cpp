@@ -1,6 +1,7 @@
 #include "dnnbrain/tensor/row_panels.hpp"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
 
 #include <algorithm>
 #include <type_traits>
@@ -124,10 +125,12 @@ constexpr Index kMostTile = 8 * 48;
 /// Bytes of a panel that are multiplied at a time: two of them stay in the first cache.
 constexpr Index kStripBytes = 24576;
 
-/// Columns of a strip.
+/// Columns of a strip, all strips alike.
 template <class Value>
-Index strip_width(Index width) {
-  return kStripBytes / (width * static_cast<Index>(sizeof(Value)));
+Index strip_width(Index n_col, Index width) {
+  const Index most = kStripBytes / (width * static_cast<Index>(sizeof(Value)));
+  const Index n_strip = std::max<Index>(1, (n_col + most - 1) / most);
+  return std::max<Index>(1, (n_col + n_strip - 1) / n_strip);
 }
 
 /// A few columns of a row.
@@ -153,13 +156,14 @@ void read(const Rows<Given>& x, Index row, Index first, Index n_col, double* val
 }  // namespace
 
 template <class Value>
-RowPanels<Value>::RowPanels(Index n_row)
+RowPanels<Value>::RowPanels(Index n_row, Index n_col)
     : n_row_(n_row),
-      storage_(at::empty({n_block() * kBlock, kSection}, c10::CppTypeToScalarType<Value>::value)) {}
+      capacity_(n_col),
+      storage_(at::empty({n_block() * kBlock, n_col}, c10::CppTypeToScalarType<Value>::value)) {}
 
 template <class Value>
 Value* RowPanels<Value>::panel(Index row) const {
-  return storage_.mutable_data_ptr<Value>() + row * kSection;
+  return storage_.mutable_data_ptr<Value>() + row * capacity_;
 }
 
 template <class Value>
@@ -170,10 +174,20 @@ void RowPanels<Value>::pack(Index block, const Rows<Given>& x, Index first, Inde
     Value* const to = panel(row);
     const Index n_here = std::clamp<Index>(n_row_ - row, 0, width);
     if (n_here < width) std::fill_n(to, n_col * width, Value{0});
+    const bool plain = std::is_same_v<Given, Value> && x.row_shift == nullptr &&
+                       x.column_shift == nullptr && x.column_scale == nullptr;
     // A few columns at a time, so that what is written stays in the first cache.
     for (Index begin = 0; begin < n_col; begin += kPacked) {
       const Index n_here_col = std::min(kPacked, n_col - begin);
       for (Index i = 0; i < n_here; ++i) {
+        if (plain) {
+          const Given* const from =
+              x.values + (row + i) * x.row_stride + (first + begin) * x.column_stride;
+          for (Index k = 0; k < n_here_col; ++k) {
+            to[(begin + k) * width + i] = static_cast<Value>(from[k * x.column_stride]);
+          }
+          continue;
+        }
         double values[kPacked];
         read(x, row + i, first + begin, n_here_col, values);
         for (Index k = 0; k < n_here_col; ++k) {
@@ -184,39 +198,46 @@ void RowPanels<Value>::pack(Index block, const Rows<Given>& x, Index first, Inde
   }
 }
 
-template <class Value>
-template <class Sum>
-void RowPanels<Value>::add_products(
-    Index block, Index other, Index n_col, const Value* weight, Sum* total, Index stride) const {
+template <class Value, class Sum>
+void add_products(const RowPanels<Value>& left,
+                  Index block,
+                  const RowPanels<Value>& right,
+                  Index other,
+                  Index n_col,
+                  const Value* weight,
+                  bool lower,
+                  Sum* total,
+                  Index stride) {
+  constexpr Index kBlock = RowPanels<Value>::kBlock;
   const Tile<Value, Sum>& shape = tile<Value, Sum>();
   alignas(64) Sum edge[kMostTile];
   alignas(64) Value weighted[kStripBytes / sizeof(Value)];
-  const Index end = std::min(n_row_, (block + 1) * kBlock);
-  const Index other_end = std::min(n_row_, (other + 1) * kBlock);
-  const Index strip = strip_width<Value>(shape.width);
+  const Index end = std::min(left.n_row(), (block + 1) * kBlock);
+  const Index other_end = std::min(right.n_row(), (other + 1) * kBlock);
+  const Index strip = strip_width<Value>(n_col, shape.width);
   for (Index k = 0; k < n_col; k += strip) {
     const Index n_here = std::min(strip, n_col - k);
     for (Index begin = block * kBlock; begin < end; begin += shape.width) {
-      const Value* left = panel(begin) + k * shape.width;
+      const Value* rows = left.panel(begin) + k * shape.width;
       if (weight != nullptr) {
-        shape.weight(left, weight + k, n_here, weighted);
-        left = weighted;
+        shape.weight(rows, weight + k, n_here, weighted);
+        rows = weighted;
       }
       const Index rows_end = std::min(begin + shape.width, end);
-      for (Index column = other * kBlock; column < std::min(other_end, rows_end);
-           column += shape.width) {
-        const Value* const right = panel(column) + k * shape.width;
-        const Index n_column = std::min(shape.width, n_row_ - column);
+      const Index columns_end = lower ? std::min(other_end, rows_end) : other_end;
+      for (Index column = other * kBlock; column < columns_end; column += shape.width) {
+        const Value* const columns = right.panel(column) + k * shape.width;
+        const Index n_column = std::min(shape.width, right.n_row() - column);
         for (Index row = begin; row < rows_end; row += shape.rows) {
-          if (row + shape.rows <= column) continue;  // above the diagonal
+          if (lower && row + shape.rows <= column) continue;
           Sum* const to = total + row * stride + column;
           const Index n_row = std::min(shape.rows, rows_end - row);
           if (n_row == shape.rows && n_column == shape.width) {
-            shape.add(left + row - begin, right, n_here, to, stride);
+            shape.add(rows + row - begin, columns, n_here, to, stride);
             continue;
           }
           std::fill_n(edge, shape.rows * shape.width, Sum{0});
-          shape.add(left + row - begin, right, n_here, edge, shape.width);
+          shape.add(rows + row - begin, columns, n_here, edge, shape.width);
           for (Index i = 0; i < n_row; ++i) {
             for (Index j = 0; j < n_column; ++j) to[i * stride + j] += edge[i * shape.width + j];
           }
@@ -226,17 +247,133 @@ void RowPanels<Value>::add_products(
   }
 }
 
+namespace {
+
+template <class Value>
+RowPanels<Value> packed(const at::Tensor& x) {
+  RowPanels<Value> panels(x.size(0), x.size(1));
+  const Rows<Value> rows{x.const_data_ptr<Value>(), x.stride(0), x.stride(1)};
+  for (Index block = 0; block < panels.n_block(); ++block) panels.pack(block, rows, 0, x.size(1));
+  return panels;
+}
+
+/// out = left right', block by block, each set to zero while it is in cache.
+template <class Value>
+void multiply_all(const RowPanels<Value>& left,
+                  const RowPanels<Value>& right,
+                  Index n_col,
+                  Value* out) {
+  constexpr Index kBlock = RowPanels<Value>::kBlock;
+  const Index stride = right.n_row();
+  for (Index other = 0; other < right.n_block(); ++other) {
+    const Index first = other * kBlock;
+    const Index n_here = std::min(kBlock, stride - first);
+    for (Index block = 0; block < left.n_block(); ++block) {
+      const Index end = std::min(left.n_row(), (block + 1) * kBlock);
+      for (Index row = block * kBlock; row < end; ++row) {
+        std::fill_n(out + row * stride + first, n_here, Value{0});
+      }
+      add_products<Value, Value>(
+          left, block, right, other, n_col, nullptr, /*lower=*/false, out, stride);
+    }
+  }
+}
+
+}  // namespace
+
+PackedRows::PackedRows(const at::Tensor& x) : n_col_(x.size(1)) {
+  if (!x.is_cpu()) {
+    plain_ = x;
+  } else if (x.scalar_type() == at::kDouble) {
+    doubles_ = std::make_shared<const RowPanels<double>>(packed<double>(x));
+  } else {
+    floats_ = std::make_shared<const RowPanels<float>>(packed<float>(x));
+  }
+}
+
+Index PackedRows::n_row() const {
+  if (plain_.defined()) return plain_.size(0);
+  return doubles_ != nullptr ? doubles_->n_row() : floats_->n_row();
+}
+
+template <>
+void PackedRows::product<float>(const at::Tensor& y,
+                                const at::Tensor& out,
+                                bool packed_left) const {
+  const RowPanels<float> other = packed<float>(y);
+  float* const to = out.mutable_data_ptr<float>();
+  if (packed_left) {
+    multiply_all(*floats_, other, n_col_, to);
+  } else {
+    multiply_all(other, *floats_, n_col_, to);
+  }
+}
+
+template <>
+void PackedRows::product<double>(const at::Tensor& y,
+                                 const at::Tensor& out,
+                                 bool packed_left) const {
+  const RowPanels<double> other = packed<double>(y);
+  double* const to = out.mutable_data_ptr<double>();
+  if (packed_left) {
+    multiply_all(*doubles_, other, n_col_, to);
+  } else {
+    multiply_all(other, *doubles_, n_col_, to);
+  }
+}
+
+void PackedRows::multiply(const at::Tensor& y, const at::Tensor& out) const {
+  if (plain_.defined()) {
+    out.copy_(at::mm(y, plain_.t()));
+  } else if (doubles_ != nullptr) {
+    product<double>(y, out, /*packed_left=*/false);
+  } else {
+    product<float>(y, out, /*packed_left=*/false);
+  }
+}
+
+void PackedRows::times(const at::Tensor& y, const at::Tensor& out) const {
+  if (plain_.defined()) {
+    out.copy_(at::mm(plain_, y.t()));
+  } else if (doubles_ != nullptr) {
+    product<double>(y, out, /*packed_left=*/true);
+  } else {
+    product<float>(y, out, /*packed_left=*/true);
+  }
+}
+
 template class RowPanels<double>;
 template class RowPanels<float>;
 template void RowPanels<double>::pack(Index, const Rows<double>&, Index, Index);
 template void RowPanels<double>::pack(Index, const Rows<float>&, Index, Index);
 template void RowPanels<float>::pack(Index, const Rows<double>&, Index, Index);
 template void RowPanels<float>::pack(Index, const Rows<float>&, Index, Index);
-template void RowPanels<double>::add_products(
-    Index, Index, Index, const double*, double*, Index) const;
-template void RowPanels<float>::add_products(
-    Index, Index, Index, const float*, double*, Index) const;
-template void RowPanels<float>::add_products(
-    Index, Index, Index, const float*, float*, Index) const;
+template void add_products(const RowPanels<double>&,
+                           Index,
+                           const RowPanels<double>&,
+                           Index,
+                           Index,
+                           const double*,
+                           bool,
+                           double*,
+                           Index);
+template void add_products(const RowPanels<float>&,
+                           Index,
+                           const RowPanels<float>&,
+                           Index,
+                           Index,
+                           const float*,
+                           bool,
+                           double*,
+                           Index);
+template void add_products(const RowPanels<float>&,
+                           Index,
+                           const RowPanels<float>&,
+                           Index,
+                           Index,
+                           const float*,
+                           bool,
+                           float*,
+                           Index);
 
 }  // namespace dnnbrain

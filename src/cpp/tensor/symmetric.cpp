@@ -22,6 +22,10 @@ namespace dnnbrain {
 
 namespace {
 
+/// Columns that are packed at a time: each section reads and writes all totals.
+template <class Value>
+constexpr Index kSection = Index{8192} / static_cast<Index>(sizeof(Value));
+
 /// Rows and columns that are mirrored together, in cache.
 constexpr Index kMirrored = 64;
 
@@ -41,11 +45,10 @@ void add_by_panels(std::span<const at::Tensor> totals,
                    Index n_row,
                    Index n_col,
                    const at::Tensor& weights) {
-  RowPanels<Value> panels(n_row);
+  const Index n_section = (n_col + kSection<Value> - 1) / kSection<Value>;
+  RowPanels<Value> panels(n_row, (n_col + n_section - 1) / std::max<Index>(n_section, 1));
   const auto pairs = pairs_of_blocks(panels.n_block());
   const Index n_pair = std::ssize(pairs);
-  constexpr Index kSection = RowPanels<Value>::kSection;
-  const Index n_section = (n_col + kSection - 1) / kSection;
   for (Index section = 0; section < n_section; ++section) {
     const Index first = n_col * section / n_section;
     const Index width = n_col * (section + 1) / n_section - first;
@@ -57,8 +60,15 @@ void add_by_panels(std::span<const at::Tensor> totals,
       const at::Tensor& total = totals[static_cast<std::size_t>(task / n_pair)];
       const Value* const weight =
           weights.defined() ? weights[task / n_pair].const_data_ptr<Value>() + first : nullptr;
-      panels.add_products(
-          block, other, width, weight, total.mutable_data_ptr<Sum>(), total.stride(0));
+      add_products(panels,
+                   block,
+                   panels,
+                   other,
+                   width,
+                   weight,
+                   /*lower=*/true,
+                   total.mutable_data_ptr<Sum>(),
+                   total.stride(0));
     });
   }
 }
@@ -68,9 +78,9 @@ const double* data_of(const at::Tensor& values) {
 }
 
 template <class Value, class Sum>
-void add_products(std::span<const at::Tensor> totals,
-                  const ShiftedMatrix& z,
-                  const at::Tensor& weights) {
+void add_shifted(std::span<const at::Tensor> totals,
+                 const ShiftedMatrix& z,
+                 const at::Tensor& weights) {
   const auto add = [&]<class Given>(const Given* values) {
     const Rows<Given> rows{values,
                            z.x.stride(0),
@@ -124,11 +134,11 @@ void add_lower(std::span<const at::Tensor> totals,
       totals[f].add_(at::mm(left, values.t()));
     }
   } else if (dtype == at::kDouble) {
-    add_products<double, double>(totals, z, weights);
+    add_shifted<double, double>(totals, z, weights);
   } else if (totals.front().scalar_type() == at::kDouble) {
-    add_products<float, double>(totals, z, weights);
+    add_shifted<float, double>(totals, z, weights);
   } else {
-    add_products<float, float>(totals, z, weights);
+    add_shifted<float, float>(totals, z, weights);
   }
 }
 

@@ -11,6 +11,7 @@ import torch
 from dnnbrain_cpp._native import core
 from dnnbrain_cpp._progress import ProgressCallback
 from dnnbrain_cpp.linear._folds import FoldPlan
+from dnnbrain_cpp.linear._kernel_route import factorises_folds
 
 __all__ = [
     "BestSoFar",
@@ -33,13 +34,6 @@ _FACTOR_BYTES = 2**28
 
 _MANY_CANDIDATES = 8
 """Candidates that keep the threads busy."""
-
-
-_EIGH = 21.0
-_N_FUNCTION = 7
-_SPECTRUM = 1e-6
-"""What an eigendecomposition takes, in products of matrices; functions that stand for a grid of
-penalties; where a spectrum ends, relative to its sum. Measured once, for choices between ways."""
 
 
 class Curves(NamedTuple):
@@ -178,7 +172,9 @@ class KernelScores(HeldOutScores):
         progress: ProgressCallback | None = None,
     ) -> list[Curves]:
         """Score candidates at all their penalties, with factorisations by fold or of all rows."""
-        if not self._factorises_folds(alphas):
+        sizes = [(len(train), len(test)) for train, test in self.folds]
+        trace = float(self.kernels.diagonal(dim1=1, dim2=2).sum())
+        if not factorises_folds(sizes, alphas, trace, self.responses.shape[1]):
             self.factors(weights)
             return super().curves(weights, alphas, keep_folds=keep_folds, progress=progress)
         scores = core.score_kernel_sums(
@@ -193,27 +189,6 @@ class KernelScores(HeldOutScores):
             progress,
         ).to(self.responses.device)
         return [Curves(folds.nanmean(0), folds if keep_folds else None) for folds in scores]
-
-    def _factorises_folds(self, alphas: torch.Tensor) -> bool:
-        """Return whether factorising every fold takes less than one factor for all.
-
-        Counted in FLOP of float32; float64 takes twice as long, an eigendecomposition `_EIGH` n^3.
-        """
-        n, n_target = self.responses.shape
-        n_alpha, n_member = alphas.shape[1], self._n_member(alphas)
-        by_fold, whole = 0.0, (_EIGH + 2.0 * n_member) * n**3
-        for train, test in self.folds:
-            rows, held_out = float(len(train)), float(len(test))
-            by_fold += _EIGH * rows**3 + 8 * held_out * rows**2
-            by_fold += 2 * rows * (rows + min(n_alpha, _N_FUNCTION) * held_out) * n_target
-            whole += n_member * held_out * rows * (4 * held_out + 2 * n_target)
-        return by_fold < whole
-
-    def _n_member(self, alphas: torch.Tensor) -> int:
-        """Guess how many of the penalties a skeleton keeps: those within the spectrum, and ends."""
-        total = float(self.kernels.diagonal(dim1=1, dim2=2).sum())
-        within = (alphas > _SPECTRUM * total) & (alphas < total)
-        return min(alphas.shape[1], 3 + int(within.sum(1).max()))
 
     def _score_one(
         self,

@@ -77,7 +77,7 @@ class RidgePlan:
         )
         how = {
             "features": f"features ({self.p} x {self.p} sums over folds)",
-            "kernel": f"kernel ({self.n} x {self.n}, one factorisation for all folds)",
+            "kernel": f"kernel ({self.n} x {self.n}, one factor for all folds or one in each)",
         }[self.form]
         lines = [
             f"Ridge of {self.t} targets on {self.p} features, {self.n} rows, {self.n_alpha} alphas,"

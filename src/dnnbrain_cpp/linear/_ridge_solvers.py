@@ -16,6 +16,7 @@ from dnnbrain_cpp._native import core
 from dnnbrain_cpp._progress import ProgressCallback
 from dnnbrain_cpp.linear._components import column_chunks
 from dnnbrain_cpp.linear._folds import FoldPlan
+from dnnbrain_cpp.linear._kernel_route import factorises_folds, fold_factor_bytes
 from dnnbrain_cpp.linear._plan import RidgePlan
 from dnnbrain_cpp.linear._weights import Weights
 
@@ -93,11 +94,15 @@ class Design:
         """Return X X' in float64, columns about their mean and divided by `scale`."""
         return core.row_kernel(self.X, self.ones if self.fit_intercept else None, scale, None)
 
-    def factor(self, *, standardize: bool) -> core.KernelFactor:
-        """Return the kernel decomposed, of features divided by their deviation over all rows."""
+    def factor(self, *, standardize: bool, kernel: torch.Tensor | None = None) -> core.KernelFactor:
+        """Return the kernel decomposed, of features divided by their deviation over all rows.
+
+        `kernel` saves making it, where it is at hand.
+        """
         if standardize not in self._factors:
-            scale = column_scale(self) if standardize else None
-            self._factors[standardize] = core.KernelFactor(self.kernel(scale), self.nuisance)
+            if kernel is None:
+                kernel = self.kernel(column_scale(self) if standardize else None)
+            self._factors[standardize] = core.KernelFactor(kernel, self.nuisance)
         return self._factors[standardize]
 
     def products(self) -> torch.Tensor:
@@ -267,6 +272,10 @@ def cross_validate(
         return torch.cat([part[0] for part in parts]), torch.cat(every, 1) if every else None
 
     if standardize != "fold":
+        if min(len(train) for train, _ in rows) > 1 and not folds.has_repeats:
+            scored = _by_fold_factors(design, rows, alphas, scoring, standardize, run_plan, report)
+            if scored is not None:
+                return _join_folds([scored], keep_folds)
         factor = design.factor(standardize=standardize == "global")
         if fold_block >= len(rows):
             return of_factor(factor, rows, keep=keep_folds)
@@ -279,6 +288,41 @@ def cross_validate(
         factor = core.KernelFactor(kernel, design.nuisance)
         own.append(of_factor(factor, [(train, test)], keep=True)[1])
     return _join_folds(own, keep_folds)
+
+
+def _by_fold_factors(
+    design: Design,
+    rows: Pairs,
+    alphas: torch.Tensor,
+    scoring: str | None,
+    standardize: Standardize,
+    run_plan: RidgePlan | None,
+    report: ProgressCallback | None,
+) -> torch.Tensor | None:
+    """Score with a factor in each fold, (k, a, t), where that is less work and fits the plan."""
+    sizes = [(len(train), len(test)) for train, test in rows]
+    n_target = design.Y.shape[1]
+    n_bytes = fold_factor_bytes(sizes, len(alphas), design.Y.element_size())
+    n_bytes += 8 * len(rows) * len(alphas) * n_target
+    if run_plan is not None and n_bytes > run_plan.peak_bytes:
+        return None
+    scale = column_scale(design) if standardize == "global" else None
+    kernel = design.kernel(scale)
+    factor = design.factor(standardize=standardize == "global", kernel=kernel)
+    trace = float(factor.values.sum())
+    if not factorises_folds(sizes, alphas[None], trace, n_target, factored=True):
+        return None
+    return core.score_kernel_sums(
+        kernel[None],
+        torch.ones((1, 1), dtype=torch.float64),
+        alphas[None].double().cpu(),
+        design.Y,
+        design.nuisance,
+        design.ones,
+        rows,
+        RIDGE_SCORES[scoring],
+        report,
+    )[0].to(design.Y.device)
 
 
 def score_kernel(

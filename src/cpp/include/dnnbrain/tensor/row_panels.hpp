@@ -1,15 +1,17 @@
-// Products of the rows of a matrix with each other, weighted or not:
+// Products of rows with rows, of one matrix or of two, weighted or not:
 //
-//   S_ij += sum_k w_k x_ik x_jk        on and below the diagonal
+//   S_ij += sum_k w_k x_ik y_jk
 //
-// A section of columns is packed once, in panels of rows whose values at one column lie side by
-// side, and multiplied by a loop that keeps a tile of S in registers. A library's product packs
-// both of its sides anew for each tile. Each S_ij is one chain of multiply-adds along k, wherever
-// it lies: rows that are equal have equal products, to the last bit. Cost: n^2 FLOP a column;
-// memory: one section.
+// Rows are packed once, in panels of rows whose values at one column lie side by side, and
+// multiplied by a loop that keeps a tile of S in registers. A library's product packs both of its
+// sides anew for each tile. Each S_ij is one chain of multiply-adds along k, wherever it lies: rows
+// that are equal have equal products, to the last bit. Cost: 2 FLOP a product, half of that for the
+// lower triangle of a matrix with itself; memory: what is packed.
 #pragma once
 
 #include <ATen/core/Tensor.h>
+
+#include <memory>
 
 #include "dnnbrain/core/types.hpp"
 
@@ -26,38 +28,70 @@ struct Rows {
   const double* column_scale = nullptr;  // (m,); null for none
 };
 
-/// Value: double or float. Sums over a section are of this type, too.
+/// Value: double or float. Sums over a strip of columns are of this type, too.
 template <class Value>
 class RowPanels {
  public:
   /// Rows of a block: what one thread multiplies with those of another one.
   static constexpr Index kBlock = 96;
 
-  /// Columns of a section.
-  static constexpr Index kSection = Index{8192} / static_cast<Index>(sizeof(Value));
+  /// Room for so many rows and columns.
+  RowPanels(Index n_row, Index n_col);
 
-  explicit RowPanels(Index n_row);
-
+  Index n_row() const { return n_row_; }
   Index n_block() const { return (n_row_ + kBlock - 1) / kBlock; }
 
-  /// Pack columns [first, first + n_col) of the rows of a block. Blocks may be packed side by side.
+  /// Pack columns [first, first + n_col) of the rows of a block, in place of what was packed.
+  /// Blocks may be packed side by side.
   template <class Given>
-  void pack(Index block, const Rows<Given>& x, Index first, Index n_col);  // n_col <= kSection
+  void pack(Index block, const Rows<Given>& x, Index first, Index n_col);
 
-  /// Rows of one block times those of another that does not come later.
-  template <class Sum>
-  void add_products(Index block,
-                    Index other,
-                    Index n_col,          // as packed
-                    const Value* weight,  // (n_col,), or null
-                    Sum* total,           // (n_row, n_row), rows contiguous; above the diagonal
-                    Index stride) const;  // anything may be written
-
- private:
+  /// The rows of a panel, from `row` on: (n_col, rows of a panel).
   Value* panel(Index row) const;
 
+ private:
   Index n_row_;
-  at::Tensor storage_;  // (panels, kSection, rows of a panel)
+  Index capacity_;      // columns
+  at::Tensor storage_;  // (panels, capacity, rows of a panel)
+};
+
+/// total += rows of a block of `left` times those of a block of `right`.
+template <class Value, class Sum>
+void add_products(const RowPanels<Value>& left,
+                  Index block,
+                  const RowPanels<Value>& right,
+                  Index other,
+                  Index n_col,          // as packed
+                  const Value* weight,  // (n_col,), or null
+                  bool lower,           // leave out what lies above the diagonal; anything may be
+                                        // written there
+                  Sum* total,           // (left.n_row, right.n_row), rows contiguous
+                  Index stride);
+
+/// A matrix that is multiplied with the rows of others, packed once. On a GPU it stays as it is.
+class PackedRows {
+ public:
+  PackedRows() = default;
+  explicit PackedRows(const at::Tensor& x);  // (n, m) fp32 or fp64, any strides
+
+  Index n_row() const;
+
+  /// out = Y X', on one thread.
+  void multiply(const at::Tensor& y,           // (b, m), any strides
+                const at::Tensor& out) const;  // (b, n) contiguous
+
+  /// out = X Y', on one thread.
+  void times(const at::Tensor& y,           // (b, m), any strides
+             const at::Tensor& out) const;  // (n, b) contiguous
+
+ private:
+  template <class Value>
+  void product(const at::Tensor& y, const at::Tensor& out, bool packed_left) const;
+
+  at::Tensor plain_;  // on a GPU
+  std::shared_ptr<const RowPanels<float>> floats_;
+  std::shared_ptr<const RowPanels<double>> doubles_;
+  Index n_col_ = 0;
 };
 
 }  // namespace dnnbrain

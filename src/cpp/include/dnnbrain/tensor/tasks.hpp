@@ -9,10 +9,25 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 
 #include "dnnbrain/core/types.hpp"
 
 namespace dnnbrain {
+
+/// While it lives, this thread's calls of the linear algebra library use one thread. Inside a
+/// parallel region they would anyway, but a decomposition that was planned for several gives other
+/// last digits.
+class OneThread {
+ public:
+  OneThread();
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_ = 0;
+};
 
 /// Call body(task) for all tasks in [0, n_task), in no particular order. Threads take the next task
 /// as they get free, so unequal tasks do not wait for each other; put long ones first. A body
@@ -25,6 +40,7 @@ void for_each_task(Index n_task, bool parallel, const Body& body) {
   // where products use one thread.
   at::parallel_for(0, n_worker, 1, [&](Index worker, Index end) {
     const at::NoGradGuard no_grad;
+    const std::optional<OneThread> one = parallel ? std::make_optional<OneThread>() : std::nullopt;
     for (; worker < end; ++worker) {
       for (Index task = next++; task < n_task; task = next++) body(task);
     }
