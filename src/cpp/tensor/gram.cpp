@@ -50,7 +50,7 @@ void GramAccumulator::add(const at::Tensor& chunk) {
     moments_.mean_dot = at::zeros({n_stim_}, options);
     moments_.pilot = chunk.mean(at::kDouble).item<double>();
   }
-  const at::Tensor centred = at::empty({n_stim_, n_unit}, options);
+  const at::Tensor mean = at::empty({n_unit}, options);
   const at::Tensor about_pilot = at::empty({n_unit}, options);
   const at::Tensor row_sums = at::empty({n_block, n_stim_}, options);
   const at::Tensor mean_dots = at::empty({n_block, n_stim_}, options);
@@ -64,18 +64,27 @@ void GramAccumulator::add(const at::Tensor& chunk) {
     rows.sub_(origin);
     const at::Tensor to_mean = rows.mean(0);
     rows.sub_(to_mean);
-    const at::Tensor about = origin + to_mean - moments_.pilot;
+    const at::Tensor own = origin + to_mean;
+    const at::Tensor about = own - moments_.pilot;
+    mean.narrow(0, first, width).copy_(own);
     about_pilot.narrow(0, first, width).copy_(about);
     row_sums[block].copy_(rows.sum(1));
     mean_dots[block].copy_(rows.mv(about));
-    centred.narrow(1, first, width).copy_(rows);
   });
-  add_symmetric_product(moments_.centred, centred);
+  const bool as_it_is = chunk.scalar_type() == at::kDouble || chunk.scalar_type() == at::kFloat;
+  add_lower_product(moments_.centred, {as_it_is ? chunk : chunk.to(at::kFloat), {}, mean});
+  mirrored_ = false;
   moments_.row_sum += row_sums.sum(0);
   moments_.mean_dot += mean_dots.sum(0);
   moments_.mean_sum += about_pilot.sum().item<double>();
   moments_.mean_sq += (about_pilot * about_pilot).sum().item<double>();
   moments_.n_feat += n_unit;
+}
+
+const GramMoments& GramAccumulator::moments() {
+  if (!mirrored_ && moments_.centred.defined()) mirror_lower(moments_.centred);
+  mirrored_ = true;
+  return moments_;
 }
 
 GramMoments gram_moments(const at::Tensor& features, Index chunk_bytes) {

@@ -33,11 +33,12 @@ class GramAccumulator {
   /// Add the units of a chunk; it is not kept and not changed.
   void add(const at::Tensor& chunk);  // (n_stim, any number of units), floating point
 
-  const GramMoments& moments() const { return moments_; }
+  const GramMoments& moments();
 
  private:
   Index n_stim_;
   GramMoments moments_;
+  bool mirrored_ = true;  // whether what lies above the diagonal is that of all chunks
 };
 
 /// Moments of a whole array, in chunks of units of at most `chunk_bytes` in fp64.
