@@ -195,7 +195,9 @@ def test_names_of_components() -> None:
     assert list(ours.get_feature_names_out()) == ["pca0", "pca1", "pca2"]
 
 
-@pytest.mark.parametrize("shape", [(1, 5), (191, 3), (192, 40), (193, 40), (500, 7)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(1, 5), (191, 3), (192, 40), (193, 40), (500, 7), (101, 2500)], ids=str
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_symmetric_product(shape: tuple[int, int], dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)

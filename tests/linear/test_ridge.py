@@ -17,6 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from contract import run_check
 from dnnbrain_cpp.linear import FoldPlan, KernelRidgeCV, Ridge, RidgeCV
 from dnnbrain_cpp.linear import _ridge_solvers as solvers
+from dnnbrain_cpp.linear._kernel_route import factorises_folds
 from linear import ridge_twin
 from tolerances import TOLERANCES
 
@@ -273,6 +274,50 @@ def test_same_bits_on_one_and_two_threads(p: int) -> None:
     finally:
         torch.set_num_threads(before)
     assert torch.allclose(results[0], results[1], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("standardize", [None, "global"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_both_ways_through_the_kernel(
+    monkeypatch: pytest.MonkeyPatch, standardize: Any, weighted: bool, dtype: torch.dtype
+) -> None:
+    """A factor in each fold, and one for all, give the same scores in every fold."""
+    X, Y = draw(61, 150, 300)
+    weights = torch.from_numpy(np.random.default_rng(0).uniform(0.5, 2, 61)) if weighted else None
+    alphas = torch.logspace(-2, 5, 30, dtype=torch.float64)
+    found = []
+    for by_fold in (False, True):
+        monkeypatch.setattr(solvers, "factorises_folds", lambda *_, by_fold=by_fold, **__: by_fold)
+        design = solvers.make_design(
+            torch.from_numpy(X).to(dtype),
+            torch.from_numpy(Y).to(dtype),
+            fit_intercept=True,
+            sample_weight=weights,
+            nuisance=torch.linspace(-1, 1, 61, dtype=torch.float64)[:, None],
+        )
+        mean, folds = solvers.cross_validate(
+            design,
+            FoldPlan.make(4, n_stim=61),
+            alphas,
+            standardize=standardize,
+            keep_folds=True,
+        )
+        assert folds is not None
+        assert torch.equal(mean, folds.mean(0))
+        found.append(folds)
+    tolerance = TOLERANCES["fp64_score" if dtype == torch.float64 else "fp32_ridge_score"]
+    assert relative(found[0].numpy(), found[1].numpy()) < tolerance
+
+
+def test_the_way_through_the_kernel_that_takes_less() -> None:
+    sizes = [(800, 200)] * 5
+    dense = torch.logspace(-1, 6, 20, dtype=torch.float64)[None]
+    wide = torch.logspace(1, 20, 20, dtype=torch.float64)[None]
+    assert factorises_folds(sizes, dense, 2e4, 10_000, factored=True)
+    assert not factorises_folds(sizes, wide, 2e4, 10_000, factored=True)  # few penalties count
+    assert not factorises_folds(sizes, dense, 2e4, 10, factored=True)  # few targets
+    assert not factorises_folds([(990, 10)] * 100, dense, 2e4, 2000)  # many folds
 
 
 def test_awkward_memory() -> None:

@@ -82,8 +82,14 @@ void GramAccumulator::add(const at::Tensor& chunk) {
 }
 
 const GramMoments& GramAccumulator::moments() {
-  if (!mirrored_ && moments_.centred.defined()) mirror_lower(moments_.centred);
+  if (mirrored_) return moments_;
   mirrored_ = true;
+  const at::Tensor& centred = moments_.centred;
+  mirror_lower(centred);
+  // Means of units with a large offset are rounded to its digits: what they are off by goes here.
+  // Both means are added before they are taken off, so that what is symmetric stays so.
+  const at::Tensor mean = centred.mean(1);
+  centred.sub_((mean.unsqueeze(1) + mean).sub_(mean.mean()));
   return moments_;
 }
 

@@ -309,8 +309,14 @@ GridScores cross_validate_kernel_ridge(const KernelFactor& factor,
   monitor.start(n_target);
   const std::vector<FoldOperators> operators = fold_operators(
       factor, ones, folds, alphas, collector.skeleton(), responses.scalar_type(), monitor);
+  Index most_test = 0;
+  for (const FoldOperators& fold : operators) {
+    most_test = std::max(most_test, fold.rows.test.size(0));
+  }
   tiles.for_each(monitor, [&](Index first, Index n_tile) {
     const TargetTile targets = tiles.read(first, n_tile);
+    // For all folds in turn, so that its pages are asked for once.
+    const at::Tensor room = at::empty({n_tile * n_member * most_test}, targets.rows.options());
     for (Index f = 0; f < n_fold; ++f) {
       const FoldOperators& fold = operators[static_cast<std::size_t>(f)];
       const at::Tensor train = targets.rows.index_select(1, fold.rows.train);
@@ -319,7 +325,9 @@ GridScores cross_validate_kernel_ridge(const KernelFactor& factor,
         test -= at::mm(at::mm(train, fold.nuisance_fit.t()), fold.nuisance.t());
       }
       TileScores tile;
-      tile.predicted = at::empty({n_tile, n_member, fold.rows.test.size(0)}, train.options());
+      const Index n_test = fold.rows.test.size(0);
+      tile.predicted =
+          room.narrow(0, 0, n_tile * n_member * n_test).view({n_tile, n_member, n_test});
       fold.packed.multiply(train, tile.predicted);
       tile.measured = test;
       tile.ones = fold.ones;

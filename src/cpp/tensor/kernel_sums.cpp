@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <mutex>
 #include <utility>
 
 #include "dnnbrain/core/clones.hpp"
@@ -203,6 +204,27 @@ struct Workspace {
   at::Tensor predicted;
 };
 
+/// Workspaces that tasks hand on, so that their pages are asked for once.
+class Workspaces {
+ public:
+  Workspace take() {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) return {};
+    Workspace space = std::move(free_.back());
+    free_.pop_back();
+    return space;
+  }
+
+  void give_back(Workspace space) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(space));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Workspace> free_;
+};
+
 /// Scores of one tile, (n_alpha, n_target) from `first` on.
 void score_tile(const SumFactor& factor,
                 const Sides& sides,
@@ -325,6 +347,7 @@ at::Tensor score_kernel_sums(const at::Tensor& kernels,
   const Index fits = kFactorBytes / (3 * n * n * responses.element_size());
   const Index n_round = std::min(n_unit, std::max(n_thread, fits / n_thread * n_thread));
   std::vector<SumFactor> factors(static_cast<std::size_t>(n_round));
+  Workspaces spaces;
   monitor.start(n_unit * n_target);
   for (Index begin = 0; begin < n_unit; begin += n_round) {
     const Index n_here = std::min(n_round, n_unit - begin);
@@ -353,7 +376,7 @@ at::Tensor score_kernel_sums(const at::Tensor& kernels,
         const Index first = (task + i) / n_part * tile_size;
         const Index size = std::min(tile_size, n_target - first);
         const TargetTile targets = tiles.read(first, size);
-        Workspace space;
+        Workspace space = spaces.take();
         const Index part = (task + i) % n_part;
         for (Index u = part; u < n_here; u += n_part) {
           score_tile(factors[static_cast<std::size_t>(u)],
@@ -366,6 +389,7 @@ at::Tensor score_kernel_sums(const at::Tensor& kernels,
                      space,
                      out + (begin + u) * n_alpha * n_target);
         }
+        spaces.give_back(std::move(space));
       });
       monitor.step((task + n_now) * n_here * n_target / n_task - task * n_here * n_target / n_task);
     }
