@@ -22,7 +22,7 @@ MAY_INCLUDE = {
 }
 # Anything else in angle brackets that has a slash or an upper-case letter or ends in .h is foreign.
 FOREIGN = {
-    "core": {"sys"},
+    "core": {"sys", "immintrin"},
     "kernels": {"Eigen", "immintrin"},
     "tensor": {"ATen", "c10"},
     "bindings": {"ATen", "c10", "Eigen", "pybind11", "torch"},
