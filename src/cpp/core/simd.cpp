@@ -15,8 +15,8 @@ Simd machine() {
   __builtin_cpu_init();
   if (!__builtin_cpu_supports("avx512f")) return Simd::kPortable;
   const bool narrow = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                      __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
-                      __builtin_cpu_supports("avx512vnni");
+                      __builtin_cpu_supports("avx512vbmi") &&
+                      __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vnni");
   return narrow ? Simd::kAvx512Vbmi2 : Simd::kAvx512;
 #else
   return Simd::kPortable;
