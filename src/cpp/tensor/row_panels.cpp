@@ -122,7 +122,7 @@ constexpr Index kPacked = 16;
 /// Values of the largest tile.
 constexpr Index kMostTile = 8 * 48;
 
-/// Bytes of a panel that are multiplied at a time: two of them stay in the first cache.
+/// Bytes of a panel that are multiplied at a time: one stays in the first cache while others pass.
 constexpr Index kStripBytes = 24576;
 
 /// Columns of a strip, all strips alike.

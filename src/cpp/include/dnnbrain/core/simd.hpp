@@ -1,7 +1,8 @@
 // Which instructions this machine has, for kernels that have a form of their own for them.
 //
 // A release is built for any machine: such a kernel is compiled by function attributes and chosen
-// at run time. All forms of a kernel give the same results.
+// at run time. All forms of a kernel give the same results, but for the last digits of sums of
+// floating-point products.
 #pragma once
 
 namespace dnnbrain {

@@ -4,9 +4,10 @@
 //
 // Rows are packed once, in panels of rows whose values at one column lie side by side, and
 // multiplied by a loop that keeps a tile of S in registers. A library's product packs both of its
-// sides anew for each tile. Each S_ij is one chain of multiply-adds along k, wherever it lies: rows
-// that are equal have equal products, to the last bit. Cost: 2 FLOP a product, half of that for the
-// lower triangle of a matrix with itself; memory: what is packed.
+// sides anew for each tile. The products of each S_ij are added up in the same order, strip by
+// strip along k, wherever it lies: rows that are equal have equal products, to the last bit. Cost:
+// 2 FLOP a product, half of that for the lower triangle of a matrix with itself; memory: what is
+// packed.
 #pragma once
 
 #include <ATen/core/Tensor.h>
