@@ -296,39 +296,13 @@ Index PackedRows::n_row() const {
   return doubles_ != nullptr ? doubles_->n_row() : floats_->n_row();
 }
 
-template <>
-void PackedRows::product<float>(const at::Tensor& y,
-                                const at::Tensor& out,
-                                bool packed_left) const {
-  const RowPanels<float> other = packed<float>(y);
-  float* const to = out.mutable_data_ptr<float>();
-  if (packed_left) {
-    multiply_all(*floats_, other, n_col_, to);
-  } else {
-    multiply_all(other, *floats_, n_col_, to);
-  }
-}
-
-template <>
-void PackedRows::product<double>(const at::Tensor& y,
-                                 const at::Tensor& out,
-                                 bool packed_left) const {
-  const RowPanels<double> other = packed<double>(y);
-  double* const to = out.mutable_data_ptr<double>();
-  if (packed_left) {
-    multiply_all(*doubles_, other, n_col_, to);
-  } else {
-    multiply_all(other, *doubles_, n_col_, to);
-  }
-}
-
 void PackedRows::multiply(const at::Tensor& y, const at::Tensor& out) const {
   if (plain_.defined()) {
     out.copy_(at::mm(y, plain_.t()));
   } else if (doubles_ != nullptr) {
-    product<double>(y, out, /*packed_left=*/false);
+    multiply_all(packed<double>(y), *doubles_, n_col_, out.mutable_data_ptr<double>());
   } else {
-    product<float>(y, out, /*packed_left=*/false);
+    multiply_all(packed<float>(y), *floats_, n_col_, out.mutable_data_ptr<float>());
   }
 }
 
@@ -336,9 +310,9 @@ void PackedRows::times(const at::Tensor& y, const at::Tensor& out) const {
   if (plain_.defined()) {
     out.copy_(at::mm(plain_, y.t()));
   } else if (doubles_ != nullptr) {
-    product<double>(y, out, /*packed_left=*/true);
+    multiply_all(*doubles_, packed<double>(y), n_col_, out.mutable_data_ptr<double>());
   } else {
-    product<float>(y, out, /*packed_left=*/true);
+    multiply_all(*floats_, packed<float>(y), n_col_, out.mutable_data_ptr<float>());
   }
 }
 

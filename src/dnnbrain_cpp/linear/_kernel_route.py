@@ -10,7 +10,10 @@ from collections.abc import Sequence
 
 import torch
 
-__all__ = ["factorises_folds", "fold_factor_bytes"]
+__all__ = ["LARGEST_FOLD", "factorises_folds", "fold_factor_bytes"]
+
+LARGEST_FOLD = 2048
+"""Training rows beyond which one decomposition wants all threads, rather than each fold one."""
 
 _EIGH = 21.0
 _N_FUNCTION = 7

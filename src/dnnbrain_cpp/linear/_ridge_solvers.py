@@ -16,7 +16,7 @@ from dnnbrain_cpp._native import core
 from dnnbrain_cpp._progress import ProgressCallback
 from dnnbrain_cpp.linear._components import column_chunks
 from dnnbrain_cpp.linear._folds import FoldPlan
-from dnnbrain_cpp.linear._kernel_route import factorises_folds, fold_factor_bytes
+from dnnbrain_cpp.linear._kernel_route import LARGEST_FOLD, factorises_folds, fold_factor_bytes
 from dnnbrain_cpp.linear._plan import RidgePlan
 from dnnbrain_cpp.linear._weights import Weights
 
@@ -301,6 +301,8 @@ def _by_fold_factors(
 ) -> torch.Tensor | None:
     """Score with a factor in each fold, (k, a, t), where that is less work and fits the plan."""
     sizes = [(len(train), len(test)) for train, test in rows]
+    if max(train for train, _ in sizes) > LARGEST_FOLD:
+        return None
     n_target = design.Y.shape[1]
     n_bytes = fold_factor_bytes(sizes, len(alphas), design.Y.element_size())
     n_bytes += 8 * len(rows) * len(alphas) * n_target

@@ -86,9 +86,6 @@ class PackedRows {
              const at::Tensor& out) const;  // (n, b) contiguous
 
  private:
-  template <class Value>
-  void product(const at::Tensor& y, const at::Tensor& out, bool packed_left) const;
-
   at::Tensor plain_;  // on a GPU
   std::shared_ptr<const RowPanels<float>> floats_;
   std::shared_ptr<const RowPanels<double>> doubles_;
