@@ -190,24 +190,27 @@ import numpy as np
 from dnnbrain_cpp import rsa
 
 rng = np.random.default_rng(29)
-x, y = rng.random((2, 1225)).round(2)
+x, y = rng.random((2, int(sys.argv[1]))).round(2)
 nulls = [rsa.mantel(x, y, m, 20, random_state=1).null for m in ("spearman", "rho-a", "corr")]
 sys.stdout.write(np.array(nulls).tobytes().hex())
 """
 
 
-def test_other_instructions_give_the_same() -> None:
+@pytest.mark.parametrize("form", ["portable", "avx2"])
+@pytest.mark.parametrize("n_cond", [50, 150])  # ranks of one digit, and of two
+def test_other_instructions_give_the_same(form: str, n_cond: int) -> None:
     """Whole numbers to the bit, real ones but for the rounding of fused products."""
+    n_pair = n_cond * (n_cond - 1) // 2
     done = subprocess.run(
-        [sys.executable, "-c", _NARROW],
+        [sys.executable, "-c", _NARROW, str(n_pair)],
         check=True,
         capture_output=True,
         text=True,
-        env={**os.environ, "DNNBRAIN_SIMD": "portable"},
+        env={**os.environ, "DNNBRAIN_SIMD": form},
     )
-    portable = np.frombuffer(bytes.fromhex(done.stdout)).reshape(3, -1)
-    x, y = np.random.default_rng(29).random((2, 1225)).round(2)
-    for null, method in zip(portable, ("spearman", "rho-a", "corr"), strict=True):
+    narrow = np.frombuffer(bytes.fromhex(done.stdout)).reshape(3, -1)
+    x, y = np.random.default_rng(29).random((2, n_pair)).round(2)
+    for null, method in zip(narrow, ("spearman", "rho-a", "corr"), strict=True):
         here = rsa.mantel(x, y, method, 20, random_state=1).null
         np.testing.assert_allclose(here, null, rtol=0, atol=EXACT if method == "corr" else 0)
 

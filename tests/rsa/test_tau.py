@@ -87,7 +87,7 @@ def test_all_forms_give_the_same_bits(tmp_path: Path) -> None:
             text=True,
             check=True,
         ).stdout
-        for form in ("portable", "avx512", "avx512vbmi2")
+        for form in ("portable", "avx2", "avx512", "avx512vbmi2")
     }
     assert printed["portable"]
     assert len(set(printed.values())) == 1
@@ -106,4 +106,4 @@ def test_an_unknown_form_is_refused() -> None:
         check=False,
     )
     assert done.returncode != 0
-    assert "DNNBRAIN_SIMD must be portable, avx512 or avx512vbmi2; got 'sse9'." in done.stderr
+    assert "DNNBRAIN_SIMD must be portable, avx2, avx512 or avx512vbmi2; got 'sse9'." in done.stderr

@@ -69,10 +69,10 @@ DNNBRAIN_CLONES void blocks_of_any_machine(std::uint64_t seed,
 
 /// The same, a block in each lane of 64 bits: products of the lower halves are one instruction.
 /// What rounds leave in the upper halves is never read.
-[[gnu::target("avx512f")]] void blocks_in_registers(std::uint64_t seed,
-                                                    std::uint64_t stream,
-                                                    std::uint64_t first,
-                                                    Words& out) {
+[[gnu::target("avx512f")]] void blocks_avx512(std::uint64_t seed,
+                                              std::uint64_t stream,
+                                              std::uint64_t first,
+                                              Words& out) {
   static_assert(kTogether == 8);
   constexpr int kXorOfThree = 0x96;
   const __m512i multiplier0 = _mm512_set1_epi64(kMultiplier0);
@@ -109,13 +109,61 @@ DNNBRAIN_CLONES void blocks_of_any_machine(std::uint64_t seed,
 
 #pragma GCC diagnostic pop
 
+[[gnu::target("avx2")]] void blocks_avx2(std::uint64_t seed,
+                                         std::uint64_t stream,
+                                         std::uint64_t first,
+                                         Words& out) {
+  constexpr int kParts = 2;
+  static_assert(kTogether == 4 * kParts);
+  const __m256i multiplier0 = _mm256_set1_epi64x(kMultiplier0);
+  const __m256i multiplier1 = _mm256_set1_epi64x(kMultiplier1);
+  __m256i word0[kParts];
+  __m256i word1[kParts];
+  __m256i word2[kParts];
+  __m256i word3[kParts];
+  for (int part = 0; part < kParts; ++part) {
+    word0[part] = _mm256_add_epi64(_mm256_set1_epi64x(static_cast<long long>(first) + 4 * part),
+                                   _mm256_set_epi64x(3, 2, 1, 0));
+    word1[part] = _mm256_srli_epi64(word0[part], 32);
+    word2[part] = _mm256_set1_epi64x(static_cast<long long>(stream));
+    word3[part] = _mm256_srli_epi64(word2[part], 32);
+  }
+  std::uint32_t key0 = low(seed);
+  std::uint32_t key1 = high(seed);
+  for (int round = 0; round < kRounds; ++round, key0 += kWeyl0, key1 += kWeyl1) {
+    for (int part = 0; part < kParts; ++part) {
+      const __m256i product0 = _mm256_mul_epu32(word0[part], multiplier0);
+      const __m256i product1 = _mm256_mul_epu32(word2[part], multiplier1);
+      word0[part] = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(product1, 32), word1[part]),
+                                     _mm256_set1_epi64x(key0));
+      word1[part] = product1;
+      word2[part] = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(product0, 32), word3[part]),
+                                     _mm256_set1_epi64x(key1));
+      word3[part] = product0;
+    }
+  }
+  for (int part = 0; part < kParts; ++part) {
+    constexpr int kUpper = 0xAA;
+    const __m256i words01 =
+        _mm256_blend_epi32(word0[part], _mm256_slli_epi64(word1[part], 32), kUpper);
+    const __m256i words23 =
+        _mm256_blend_epi32(word2[part], _mm256_slli_epi64(word3[part], 32), kUpper);
+    const __m256i even = _mm256_unpacklo_epi64(words01, words23);
+    const __m256i odd = _mm256_unpackhi_epi64(words01, words23);
+    auto* const to = reinterpret_cast<__m256i*>(out.data() + 16 * part);
+    _mm256_storeu_si256(to, _mm256_permute2x128_si256(even, odd, 0x20));
+    _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(even, odd, 0x31));
+  }
+}
+
 #endif
 
 using PhiloxBlocks = void (*)(std::uint64_t, std::uint64_t, std::uint64_t, Words&);
 
 PhiloxBlocks choose_philox_blocks() {
 #ifdef __x86_64__
-  if (widest_simd() >= Simd::kAvx512) return blocks_in_registers;
+  if (widest_simd() >= Simd::kAvx512) return blocks_avx512;
+  if (widest_simd() >= Simd::kAvx2) return blocks_avx2;
 #endif
   return blocks_of_any_machine;
 }

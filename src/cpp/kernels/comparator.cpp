@@ -120,12 +120,6 @@ std::vector<double> prepare_for_dot(std::span<const double> values, Comparator c
   return std::move(form.values);
 }
 
-bool has_exact_dots(Index n_pair, Comparator comparator) {
-  if (comparator != Comparator::kSpearman && comparator != Comparator::kRhoA) return false;
-  const double m = static_cast<double>(n_pair);
-  return m * m * m / 3 < 0x1p53;  // the squares of -(m - 1), -(m - 3) .. m - 1
-}
-
 double kendall_denominator(Index n_pair, Index ties_x, Index ties_y, Comparator comparator) {
   const double all = static_cast<double>(pair_count(n_pair));
   if (comparator == Comparator::kTauA) return all;

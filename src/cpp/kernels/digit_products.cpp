@@ -304,7 +304,7 @@ DigitRows DigitProducts::table(std::span<const std::int32_t> values) const {
   return rows;
 }
 
-DigitRows DigitProducts::ring(std::span<const std::int32_t> values) const {
+DigitRows DigitProducts::fixed(std::span<const std::int32_t> values) const {
   DigitRows rows;
   rows.sum = std::accumulate(values.begin(), values.end(), std::int64_t{0});
   rows.registers.resize(static_cast<std::size_t>(n_cond_ * n_block_ * n_digit_));  // zeros

@@ -8,6 +8,7 @@
 #include "dnnbrain/kernels/digit_products.hpp"
 #include "dnnbrain/kernels/pair_table.hpp"
 #include "dnnbrain/kernels/panel_products.hpp"
+#include "dnnbrain/kernels/strip_products.hpp"
 
 namespace dnnbrain {
 
@@ -16,9 +17,6 @@ namespace {
 /// Room for rounding when two scores are compared: a permutation that leaves the RDM as it is must
 /// count.
 constexpr double kRounding = 1e-12;
-
-/// Whole numbers that floats hold.
-constexpr Index kExactInFloat = Index{1} << 24;
 
 std::vector<DotForm> forms_of(const MatrixView& rdms, Comparator comparator) {
   std::vector<DotForm> forms;
@@ -58,22 +56,20 @@ void scale_sums(const std::vector<Sum>& sums,
   }
 }
 
-/// Ranks, in registers.
-class DigitScorer final : public PermutedScorer {
+/// Ranks. Products: DigitProducts or StripProducts.
+template <class Products>
+class RankScorer final : public PermutedScorer {
  public:
-  DigitScorer(const std::vector<DotForm>& models,
-              const std::vector<DotForm>& subjects,
-              Index n_cond,
-              double rounding)
+  RankScorer(const std::vector<DotForm>& models,
+             const std::vector<DotForm>& subjects,
+             Index n_cond,
+             double ns_per_pair)
       : products_(n_cond),
         model_scales_(scales_of(models)),
         subject_scales_(scales_of(subjects)),
-        rounding_(rounding) {
+        ns_per_model_(static_cast<double>(pair_count(n_cond)) * ns_per_pair) {
     for (const DotForm& form : models) models_.push_back(products_.table(whole_numbers(form)));
-    for (const DotForm& form : subjects) subjects_.push_back(products_.ring(whole_numbers(form)));
-    ns_per_model_ =
-        static_cast<double>(pair_count(n_cond)) *
-        (0.05 + 1e-4 * static_cast<double>(n_cond) + 0.03 * static_cast<double>(subjects.size()));
+    for (const DotForm& form : subjects) subjects_.push_back(products_.fixed(whole_numbers(form)));
   }
 
   std::unique_ptr<Room> room() const override { return std::make_unique<DotRoom<std::int64_t>>(); }
@@ -97,38 +93,33 @@ class DigitScorer final : public PermutedScorer {
   }
 
   double nanoseconds_per_model() const override { return ns_per_model_; }
-  double rounding() const override { return rounding_; }
+  double rounding() const override { return 0.0; }  // equal sums are equal integers
 
  private:
   static std::vector<std::int32_t> whole_numbers(const DotForm& form) {
     return {form.values.begin(), form.values.end()};
   }
 
-  DigitProducts products_;
-  std::vector<DigitRows> models_;
-  std::vector<DigitRows> subjects_;
+  Products products_;
+  std::vector<typename Products::Digits> models_;
+  std::vector<typename Products::Digits> subjects_;
   std::vector<double> model_scales_;
   std::vector<double> subject_scales_;
   double ns_per_model_;
-  double rounding_;
 };
 
-/// Value: of the models' tables, float where that is exact.
-template <class Value>
+/// Real numbers, and ranks of very many conditions.
 class PanelScorer final : public PermutedScorer {
  public:
   PanelScorer(const std::vector<DotForm>& models,
               const std::vector<DotForm>& subjects,
-              Index n_cond,
-              double rounding)
+              Index n_cond)
       : n_cond_(n_cond),
         products_(stacked(subjects)),
         model_scales_(scales_of(models)),
-        subject_scales_(scales_of(subjects)),
-        rounding_(rounding) {
+        subject_scales_(scales_of(subjects)) {
     for (const DotForm& form : models) {
-      const std::vector<Value> values(form.values.begin(), form.values.end());
-      tables_.push_back(square_table(std::span<const Value>(values), n_cond));
+      tables_.push_back(square_table(std::span<const double>(form.values), n_cond));
     }
   }
 
@@ -144,7 +135,7 @@ class PanelScorer final : public PermutedScorer {
     sums.resize(static_cast<std::size_t>(orders.rows() * n_subject));
     for (Index model = 0; model < n_model; ++model) {
       const auto index = static_cast<std::size_t>(first_model + model);
-      products_.run(std::span<const Value>(tables_[index]), all_of(orders), n_cond_, sums);
+      products_.run(std::span<const double>(tables_[index]), all_of(orders), n_cond_, sums);
       scale_sums(sums,
                  model_scales_[index],
                  subject_scales_,
@@ -157,7 +148,7 @@ class PanelScorer final : public PermutedScorer {
            (0.4 + 0.1 * static_cast<double>(products_.n_b()));
   }
 
-  double rounding() const override { return rounding_; }
+  double rounding() const override { return kRounding; }
 
  private:
   static Matrix stacked(const std::vector<DotForm>& forms) {
@@ -171,10 +162,9 @@ class PanelScorer final : public PermutedScorer {
 
   Index n_cond_;
   PanelProducts products_;
-  std::vector<std::vector<Value>> tables_;
+  std::vector<std::vector<double>> tables_;
   std::vector<double> model_scales_;
   std::vector<double> subject_scales_;
-  double rounding_;
 };
 
 }  // namespace
@@ -185,17 +175,17 @@ std::unique_ptr<PermutedScorer> make_dot_scorer(const MatrixView& models,
                                                 Comparator comparator) {
   const std::vector<DotForm> x = forms_of(models, comparator);
   const std::vector<DotForm> y = forms_of(subjects, comparator);
-  const Index n_pair = models.cols();
-  const bool exact = has_exact_dots(n_pair, comparator);
-  const double rounding = exact ? 0 : kRounding;
   const bool ranks = comparator == Comparator::kSpearman || comparator == Comparator::kRhoA;
+  const auto n = static_cast<double>(n_cond);
+  const auto n_subject = static_cast<double>(subjects.rows());
   if (ranks && n_cond <= DigitProducts::kMostConditions && DigitProducts::available()) {
-    return std::make_unique<DigitScorer>(x, y, n_cond, rounding);
+    return std::make_unique<RankScorer<DigitProducts>>(
+        x, y, n_cond, 0.05 + 1e-4 * n + 0.03 * n_subject);
   }
-  if (ranks && n_pair < kExactInFloat) {
-    return std::make_unique<PanelScorer<float>>(x, y, n_cond, rounding);
+  if (ranks && n_cond <= StripProducts::kMostConditions) {
+    return std::make_unique<RankScorer<StripProducts>>(x, y, n_cond, 0.2 + 0.1 * n_subject);
   }
-  return std::make_unique<PanelScorer<double>>(x, y, n_cond, rounding);
+  return std::make_unique<PanelScorer>(x, y, n_cond);
 }
 
 }  // namespace dnnbrain

@@ -10,6 +10,7 @@
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/core/parallel.hpp"
 #include "dnnbrain/core/random.hpp"
+#include "dnnbrain/core/simd.hpp"
 
 namespace dnnbrain {
 
@@ -180,7 +181,7 @@ DNNBRAIN_SUM_ROWS(sum_rows_baseline, 16)
 
     SumRows choose_sum_rows() {
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return sum_rows_avx2;
+  if (widest_simd() >= Simd::kAvx2) return sum_rows_avx2;
 #endif
   return sum_rows_baseline;
 }

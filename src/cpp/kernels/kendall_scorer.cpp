@@ -77,7 +77,7 @@ class KendallScorer final : public PermutedScorer {
   }
 
   double nanoseconds_per_model() const override {
-    const double per_entry = widest_simd() == Simd::kPortable ? 12.0 : 2.0;
+    const double per_entry = widest_simd() < Simd::kAvx512 ? 12.0 : 2.0;
     return static_cast<double>(n_pair_) *
            (1.0 + per_entry * static_cast<double>(denominators_.cols()));
   }

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "dnnbrain/core/simd.hpp"
-
 namespace dnnbrain {
 
 namespace {
@@ -63,10 +61,12 @@ DNNBRAIN_ADD_CHUNK(add_chunk_baseline, 16, 4, 2)
 
 #undef DNNBRAIN_ADD_CHUNK
 
-        AddChunk kernel_of(OuterForm form) {
+        AddChunk kernel_of(Simd simd) {
 #ifdef __x86_64__
-  if (form == OuterForm::kAvx512) return add_chunk_avx512;
-  if (form == OuterForm::kAvx2) return add_chunk_avx2;
+  if (simd >= Simd::kAvx512) return add_chunk_avx512;
+  if (simd >= Simd::kAvx2) return add_chunk_avx2;
+#else
+  (void)simd;
 #endif
   return add_chunk_baseline;
 }
@@ -75,32 +75,9 @@ DNNBRAIN_ADD_CHUNK(add_chunk_baseline, 16, 4, 2)
 
 Index padded_width(Index n) { return (n + kTileColumns - 1) / kTileColumns * kTileColumns; }
 
-bool runs_here(OuterForm form) {
-#ifdef __x86_64__
-  if (form == OuterForm::kAvx512) return __builtin_cpu_supports("avx512f");
-  if (form == OuterForm::kAvx2) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  }
-#endif
-  return form == OuterForm::kBaseline;
-}
-
-OuterForm best_outer_form() {
-  static const OuterForm best = [] {
-    if (widest_simd() >= Simd::kAvx512 && runs_here(OuterForm::kAvx512)) return OuterForm::kAvx512;
-    return runs_here(OuterForm::kAvx2) ? OuterForm::kAvx2 : OuterForm::kBaseline;
-  }();
-  return best;
-}
-
-void add_outer_products(const double* a,
-                        const double* b,
-                        Index n_row,
-                        Index n,
-                        bool upper,
-                        double* out,
-                        OuterForm form) {
-  const AddChunk add_chunk = kernel_of(form);
+void add_outer_products(
+    const double* a, const double* b, Index n_row, Index n, bool upper, double* out, Simd simd) {
+  const AddChunk add_chunk = kernel_of(std::min(simd, widest_simd()));
   const Index width = padded_width(n);
   for (Index first = 0; first < n_row; first += kChunkRows) {
     add_chunk(a + first * width,

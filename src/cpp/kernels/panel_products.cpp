@@ -22,10 +22,9 @@ constexpr Index kPanel = 512;
 /// Tables beyond this many bytes are not in the second-level cache: the next row is called early.
 constexpr Index kCached = Index{512} << 10;
 
-template <class Value>
 struct Panel {
-  std::array<const Value*, kOrders> of;  // (length,)
-  Index length;                          // in whole kLanes
+  std::array<const double*, kOrders> of;  // (length,)
+  Index length;                           // in whole kLanes
 };
 
 using Sums = std::array<std::array<double, kGroup>, kOrders>;
@@ -34,12 +33,9 @@ using Sums = std::array<std::array<double, kGroup>, kOrders>;
 //
 // One body for several instruction sets. A macro, because GCC takes vectors apart for the
 // instructions of a function before it inlines that function into another.
-#define DNNBRAIN_MULTIPLY(name, Value, n_lane, n_b)                                        \
-  void name(const Panel<Value>& panel, const double* b, Index stride, Sums& sums) {        \
+#define DNNBRAIN_MULTIPLY(name, n_lane, n_b)                                               \
+  void name(const Panel& panel, const double* b, Index stride, Sums& sums) {               \
     using Part [[gnu::vector_size(n_lane * 8), gnu::may_alias, gnu::aligned(8)]] = double; \
-    using Read [[gnu::vector_size(n_lane * sizeof(Value)),                                 \
-                 gnu::may_alias,                                                           \
-                 gnu::aligned(sizeof(Value))]] = Value;                                    \
     constexpr Index kParts = kLanes / n_lane;                                              \
     constexpr Index kTogether = n_lane == kLanes ? n_b : 1;                                \
     for (Index first = 0; first < n_b; first += kTogether) {                               \
@@ -49,8 +45,8 @@ using Sums = std::array<std::array<double, kGroup>, kOrders>;
           const Index at = k + part * n_lane;                                              \
           Part x[kOrders];                                                                 \
           for (Index p = 0; p < kOrders; ++p) {                                            \
-            const Value* from = panel.of[static_cast<std::size_t>(p)] + at;                \
-            x[p] = __builtin_convertvector(*reinterpret_cast<const Read*>(from), Part);    \
+            const double* from = panel.of[static_cast<std::size_t>(p)] + at;               \
+            x[p] = *reinterpret_cast<const Part*>(from);                                   \
           }                                                                                \
           for (Index s = 0; s < kTogether; ++s) {                                          \
             const Part y = *reinterpret_cast<const Part*>(b + (first + s) * stride + at);  \
@@ -71,39 +67,29 @@ using Sums = std::array<std::array<double, kGroup>, kOrders>;
   }
 
 // clang-format off
-DNNBRAIN_MULTIPLY(one_baseline, double, 2, 1)
-DNNBRAIN_MULTIPLY(one_baseline, float, 2, 1)
-DNNBRAIN_MULTIPLY(group_baseline, double, 2, kGroup)
-DNNBRAIN_MULTIPLY(group_baseline, float, 2, kGroup)
+DNNBRAIN_MULTIPLY(one_baseline, 2, 1)
+DNNBRAIN_MULTIPLY(group_baseline, 2, kGroup)
 
 #ifdef __x86_64__
-[[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(one_avx2, double, 4, 1)
-[[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(one_avx2, float, 4, 1)
-[[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(group_avx2, double, 4, kGroup)
-[[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(group_avx2, float, 4, kGroup)
-[[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(one_avx512, double, 8, 1)
-[[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(one_avx512, float, 8, 1)
-[[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(group_avx512, double, 8, kGroup)
-[[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(group_avx512, float, 8, kGroup)
+[[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(one_avx2, 4, 1)
+[[gnu::target("avx2,fma")]] DNNBRAIN_MULTIPLY(group_avx2, 4, kGroup)
+[[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(one_avx512, 8, 1)
+[[gnu::target("avx512f")]] DNNBRAIN_MULTIPLY(group_avx512, 8, kGroup)
 #endif
 
 #undef DNNBRAIN_MULTIPLY
 
-template <class Value>
 struct Multiply {
-  using Function = void (*)(const Panel<Value>&, const double*, Index, Sums&);
+  using Function = void (*)(const Panel&, const double*, Index, Sums&);
   Function one;    // one b
   Function group;  // kGroup of them
 };
 // clang-format on
 
-template <class Value>
-Multiply<Value> choose_multiply() {
+Multiply choose_multiply() {
 #ifdef __x86_64__
   if (widest_simd() >= Simd::kAvx512) return {one_avx512, group_avx512};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    return {one_avx2, group_avx2};
-  }
+  if (widest_simd() >= Simd::kAvx2) return {one_avx2, group_avx2};
 #endif
   return {one_baseline, group_baseline};
 }
@@ -117,22 +103,21 @@ PanelProducts::PanelProducts(const MatrixView& b)
   b_.topLeftCorner(b.rows(), b.cols()) = b;
 }
 
-template <class Value>
-void PanelProducts::run(std::span<const Value> a,
+void PanelProducts::run(std::span<const double> a,
                         std::span<const std::int32_t> orders,
                         Index n_cond,
                         std::span<double> out) const {
-  static const Multiply<Value> multiply = choose_multiply<Value>();
+  static const Multiply multiply = choose_multiply();
   const Index n_order = static_cast<Index>(orders.size()) / n_cond;
   const bool far = static_cast<Index>(a.size_bytes()) > kCached;
   const Index width = kPanel + round_up(n_cond, kLanes);
-  std::vector<Value> room(static_cast<std::size_t>(kOrders * width));
+  std::vector<double> room(static_cast<std::size_t>(kOrders * width));
   std::vector<Sums> sums(static_cast<std::size_t>(b_.rows() / kGroup));
 
   for (Index first = 0; first < n_order; first += kOrders) {
     std::fill(sums.begin(), sums.end(), Sums{});
     const Index n_here = std::min(kOrders, n_order - first);
-    Panel<Value> panel{};
+    Panel panel{};
     for (Index p = 0; p < kOrders; ++p) {
       // Behind the last relabelling the panel keeps what it has: nobody reads those sums.
       panel.of[static_cast<std::size_t>(p)] = room.data() + p * width;
@@ -147,19 +132,19 @@ void PanelProducts::run(std::span<const Value> a,
       panel.length = round_up(length, kLanes);
       for (Index p = 0; p < n_here; ++p) {
         const std::int32_t* order = orders.data() + (first + p) * n_cond;
-        Value* to = room.data() + p * width;
+        double* to = room.data() + p * width;
         for (Index i = row; i < end; ++i) {
-          const Value* from = a.data() + Index{order[i]} * n_cond;
+          const double* from = a.data() + Index{order[i]} * n_cond;
           if (far) {
             const char* next =
                 reinterpret_cast<const char*>(a.data() + Index{order[i + 1]} * n_cond);
-            for (Index byte = 0; byte < n_cond * Index{sizeof(Value)}; byte += 64) {
+            for (Index byte = 0; byte < n_cond * Index{sizeof(double)}; byte += 64) {
               __builtin_prefetch(next + byte, 0, 2);
             }
           }
           for (Index j = i + 1; j < n_cond; ++j) *to++ = from[order[j]];
         }
-        std::fill(to, room.data() + p * width + panel.length, Value{0});
+        std::fill(to, room.data() + p * width + panel.length, 0.0);
       }
       for (Index group = 0; group < b_.rows() / kGroup; ++group) {
         const bool alone = n_b_ - group * kGroup == 1;
@@ -180,14 +165,5 @@ void PanelProducts::run(std::span<const Value> a,
     }
   }
 }
-
-template void PanelProducts::run(std::span<const float>,
-                                 std::span<const std::int32_t>,
-                                 Index,
-                                 std::span<double>) const;
-template void PanelProducts::run(std::span<const double>,
-                                 std::span<const std::int32_t>,
-                                 Index,
-                                 std::span<double>) const;
 
 }  // namespace dnnbrain

@@ -97,9 +97,7 @@ Tile<Value, Sum> choose_tile() {
   constexpr Index kLanes = 16 / sizeof(Value);
 #ifdef __x86_64__
   if (widest_simd() >= Simd::kAvx512) return {4 * kLanes * kWide, 8, add_avx512, weight_avx512};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    return {2 * kLanes * kWide, 4, add_avx2, weight_avx2};
-  }
+  if (widest_simd() >= Simd::kAvx2) return {2 * kLanes * kWide, 4, add_avx2, weight_avx2};
 #endif
   return {kLanes * kWide, 2, add_baseline, weight_baseline};
 }

@@ -1,5 +1,5 @@
-// The two loops that add up products of relabelled RDMs, against the definition: whole numbers, so
-// that not a bit may differ.
+// The three loops that add up products of relabelled RDMs, against the definition: whole numbers,
+// so that not a bit may differ.
 #include <numeric>
 
 #include "dnnbrain/core/error.hpp"
@@ -7,6 +7,7 @@
 #include "dnnbrain/kernels/digit_products.hpp"
 #include "dnnbrain/kernels/pair_table.hpp"
 #include "dnnbrain/kernels/panel_products.hpp"
+#include "dnnbrain/kernels/strip_products.hpp"
 #include "support/check.hpp"
 #include "support/naive.hpp"
 
@@ -58,7 +59,6 @@ struct Data {
   std::vector<std::int64_t> expected;  // (n_order, n_b)
 };
 
-template <class Value>
 std::vector<std::int64_t> by_panels(const Data& data) {
   const auto n_pair = static_cast<Index>(data.a.size());
   Matrix b(static_cast<Index>(data.b.size()), n_pair);
@@ -66,17 +66,17 @@ std::vector<std::int64_t> by_panels(const Data& data) {
     const auto& row = data.b[static_cast<std::size_t>(s)];
     std::copy(row.begin(), row.end(), b.row(s).data());
   }
-  const std::vector<Value> values(data.a.begin(), data.a.end());
-  const auto table = square_table(std::span<const Value>(values), data.n_cond);
+  const std::vector<double> values(data.a.begin(), data.a.end());
+  const auto table = square_table(std::span<const double>(values), data.n_cond);
   std::vector<double> out(data.expected.size());
-  PanelProducts(b).run(std::span<const Value>(table), data.orders, data.n_cond, out);
+  PanelProducts(b).run(std::span<const double>(table), data.orders, data.n_cond, out);
   return {out.begin(), out.end()};
 }
 
-std::vector<std::int64_t> in_registers(const Data& data) {
-  const DigitProducts products(data.n_cond);
-  std::vector<DigitRows> b;
-  for (const auto& row : data.b) b.push_back(products.ring(row));
+template <class Products>
+std::vector<std::int64_t> whole_by(const Products& products, const Data& data) {
+  std::vector<typename Products::Digits> b;
+  for (const auto& row : data.b) b.push_back(products.fixed(row));
   std::vector<std::int64_t> out(data.expected.size());
   products.run(products.table(data.a), b, data.orders, out);
   return out;
@@ -89,8 +89,7 @@ TEST(panels_give_the_sum_of_products) {
     for (const Index n_b : {1, 3, 4, 6}) {
       for (const Index n_order : {1, 4, 7}) {
         const Data data(n_cond, n_b, n_order);
-        CHECK_EQUAL(by_panels<double>(data), data.expected);
-        CHECK_EQUAL(by_panels<float>(data), data.expected);
+        CHECK_EQUAL(by_panels(data), data.expected);
       }
     }
   }
@@ -102,13 +101,30 @@ TEST(registers_give_the_sum_of_products) {
     for (const Index n_b : {1, 3, 4, 6}) {
       for (const Index n_order : {1, 4, 7}) {
         const Data data(n_cond, n_b, n_order);
-        CHECK_EQUAL(in_registers(data), data.expected);
+        CHECK_EQUAL(whole_by(DigitProducts(n_cond), data), data.expected);
       }
     }
   }
   for (const Index n_cond : {400, 600, 700, 775, 900, 1024}) {
     const Data data(n_cond, 2, 5);
-    CHECK_EQUAL(in_registers(data), data.expected);
+    CHECK_EQUAL(whole_by(DigitProducts(n_cond), data), data.expected);
+  }
+}
+
+TEST(strips_give_the_sum_of_products) {
+  for (const Simd form : {Simd::kPortable, Simd::kAvx2}) {
+    for (const Index n_cond : {2, 3, 15, 16, 17, 31, 33, 64, 92, 127, 128, 129, 130, 200, 257}) {
+      for (const Index n_b : {1, 3, 4, 6}) {
+        for (const Index n_order : {1, 4, 7}) {
+          const Data data(n_cond, n_b, n_order);
+          CHECK_EQUAL(whole_by(StripProducts(n_cond, form), data), data.expected);
+        }
+      }
+    }
+    for (const Index n_cond : {775, 1024, 1500, 2100}) {
+      const Data data(n_cond, 1, 2);
+      CHECK_EQUAL(whole_by(StripProducts(n_cond, form), data), data.expected);
+    }
   }
 }
 
@@ -133,7 +149,9 @@ TEST(a_sum_does_not_depend_on_its_company) {
   }
 }
 
-TEST(registers_hold_so_many_conditions) {
+TEST(there_are_so_many_conditions_at_most) {
   CHECK_THROWS(InvalidArgument, DigitProducts(DigitProducts::kMostConditions + 1));
   CHECK_THROWS(InvalidArgument, DigitProducts(1));
+  CHECK_THROWS(InvalidArgument, StripProducts(StripProducts::kMostConditions + 1));
+  CHECK_THROWS(InvalidArgument, StripProducts(1));
 }

@@ -63,9 +63,6 @@ DotForm dot_form(std::span<const double> values,  // (n_pair,)
 std::vector<double> prepare_for_dot(std::span<const double> values,  // (n_pair,)
                                     Comparator comparator);
 
-/// Whether dot products of the values of two forms are exact in fp64, in any order of terms.
-bool has_exact_dots(Index n_pair, Comparator comparator);
-
 /// What S is divided by. Throws InvalidArgument where tau-b is undefined: a constant vector.
 double kendall_denominator(Index n_pair, Index ties_x, Index ties_y, Comparator comparator);
 

@@ -36,6 +36,8 @@ struct DigitRows {
 
 class DigitProducts {
  public:
+  using Digits = DigitRows;
+
   static constexpr Index kMostConditions = 1024;
 
   /// Whether this machine has the instructions.
@@ -49,10 +51,10 @@ class DigitProducts {
   DigitRows table(std::span<const std::int32_t> values) const;  // (n_pair,)
 
   /// Each pair once, as the side that stays in place; values as in a table.
-  DigitRows ring(std::span<const std::int32_t> values) const;  // (n_pair,)
+  DigitRows fixed(std::span<const std::int32_t> values) const;  // (n_pair,)
 
   void run(const DigitRows& a,                    // from table()
-           std::span<const DigitRows> b,          // each from ring()
+           std::span<const DigitRows> b,          // each from fixed()
            std::span<const std::int32_t> orders,  // (n_order, n_cond)
            std::span<std::int64_t> out) const;    // (n_order, b.size())
 

@@ -3,9 +3,9 @@
 //   score = sum_ij x[order[i], order[j]] y[i, j]
 //
 // Which loop adds the products up is chosen by what the vectors are and what the machine has: ranks
-// of up to 1,024 conditions in registers (digit_products.hpp, AVX-512), else rows in a panel
-// (panel_products.hpp). Ranks of up to 775 conditions are exact in both, so that their bits do not
-// depend on the machine.
+// of up to 1,024 conditions in registers (digit_products.hpp, AVX-512), of up to 8,192 in strips of
+// rows (strip_products.hpp), all else row by row in a panel (panel_products.hpp). Sums of ranks are
+// whole numbers in the first two, so that their bits do not depend on the machine.
 // Cost per permutation and model: O(m) to relabel, and O(m) for each subject.
 #pragma once
 

@@ -9,6 +9,7 @@
 
 #include <vector>
 
+#include "dnnbrain/core/simd.hpp"
 #include "dnnbrain/core/types.hpp"
 
 namespace dnnbrain {
@@ -35,22 +36,14 @@ class PaddedRows {
   std::vector<Line> lines_;
 };
 
-/// Instructions of the inner loop. Results differ in rounding alone.
-enum class OuterForm { kBaseline, kAvx2, kAvx512 };
-
-/// Whether this machine has them.
-bool runs_here(OuterForm form);
-
-/// The widest that runs here and that DNNBRAIN_SIMD allows (core/simd.hpp).
-OuterForm best_outer_form();
-
-/// out += a' b. With `upper`, entries below the diagonal are not defined.
+/// out += a' b. With `upper`, entries below the diagonal are not defined. Instructions wider than
+/// `simd` are not used; results differ in rounding alone.
 void add_outer_products(const double* a,  // (n_row, width), columns from n on are zero
                         const double* b,  // (n_row, width) likewise
                         Index n_row,
                         Index n,
                         bool upper,
                         double* out,
-                        OuterForm form = best_outer_form());  // (width, width)
+                        Simd simd = widest_simd());  // (width, width)
 
 }  // namespace dnnbrain

@@ -24,10 +24,7 @@ class PanelProducts {
 
   Index n_b() const { return n_b_; }
 
-  /// Value: float or double, of the square table. Floats halve the traffic of a large table;
-  /// whoever hands them in must know that they are exact.
-  template <class Value>
-  void run(std::span<const Value> a,              // (n_cond, n_cond) symmetric
+  void run(std::span<const double> a,             // (n_cond, n_cond) symmetric
            std::span<const std::int32_t> orders,  // (n_order, n_cond)
            Index n_cond,
            std::span<double> out) const;  // (n_order, n_b)
