@@ -33,30 +33,6 @@ template <class T>
   return sum;
 }
 
-/// Segments of 64 values, four at a time: their words do not wait for each other.
-template <class T>
-[[gnu::always_inline]] inline std::uint64_t words(const T* values, std::size_t n) {
-  constexpr std::size_t kWords = 4;
-  std::uint64_t sum = 0;
-  const auto insert = [&sum](T value, std::uint64_t& met) {
-    const unsigned place = value & 63u;
-    sum += static_cast<std::uint64_t>(std::popcount(met >> place));
-    met |= std::uint64_t{1} << place;
-  };
-  std::size_t done = 0;
-  for (; done + 64 * kWords <= n; done += 64 * kWords) {
-    std::uint64_t met[kWords] = {};
-    for (std::size_t i = done; i < done + 64; ++i) {
-      for (std::size_t word = 0; word < kWords; ++word) insert(values[i + 64 * word], met[word]);
-    }
-  }
-  for (; done < n; done += 64) {
-    std::uint64_t met = 0;
-    for (std::size_t i = done; i < done + 64; ++i) insert(values[i], met);
-  }
-  return sum;
-}
-
 template <class T>
 [[gnu::always_inline]] inline std::uint64_t count(const T* values, std::size_t n, T* levels) {
   std::uint64_t sum = 0;
@@ -99,6 +75,7 @@ std::uint64_t positions(const std::uint16_t* values,
                         Simd simd) {
 #if defined(__x86_64__)
   if (simd == Simd::kAvx512Vbmi2) return avx512vbmi2(values, n, levels);
+  if (simd >= Simd::kAvx2) return avx2(values, n, levels);
 #endif
   return portable(values, n, levels);
 }
@@ -111,6 +88,7 @@ std::uint64_t positions(const std::uint32_t* values,
 #if defined(__x86_64__)
   if (simd == Simd::kAvx512Vbmi2) return avx512vbmi2(values, n, levels, segments);
   if (simd == Simd::kAvx512) return avx512(values, n, levels);
+  if (simd == Simd::kAvx2) return avx2(values, n, levels, segments);
 #endif
   return portable(values, n, levels);
 }

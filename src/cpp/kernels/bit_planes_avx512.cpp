@@ -98,24 +98,6 @@ DNNBRAIN_F DNNBRAIN_INLINE Parted part_down_to(unsigned last,
   return parted;
 }
 
-/// Segments of 64 values, four at a time: their words do not wait for each other.
-DNNBRAIN_F DNNBRAIN_INLINE std::uint64_t words(const std::uint32_t* values, std::size_t n) {
-  constexpr std::size_t kWords = 4;
-  std::uint64_t sum = 0;
-  for (std::size_t done = 0; done < n; done += 64 * kWords) {
-    const std::size_t n_word = std::min(kWords, (n - done) / 64);
-    std::uint64_t met[kWords] = {};
-    for (std::size_t i = done; i < done + 64; ++i) {
-      for (std::size_t word = 0; word < n_word; ++word) {
-        const std::uint32_t place = values[i + 64 * word] & 63u;
-        sum += static_cast<std::uint64_t>(__builtin_popcountll(met[word] >> place));
-        met[word] |= std::uint64_t{1} << place;
-      }
-    }
-  }
-  return sum;
-}
-
 // Lanes of 16 bits.
 
 DNNBRAIN_VBMI2 DNNBRAIN_INLINE std::uint64_t part(const std::uint16_t* values,

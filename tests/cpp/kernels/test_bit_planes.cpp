@@ -13,7 +13,7 @@ using namespace dnnbrain;
 namespace {
 
 // What this machine does not have falls back to what it has.
-constexpr Simd kForms[] = {Simd::kPortable, Simd::kAvx512, Simd::kAvx512Vbmi2};
+constexpr Simd kForms[] = {Simd::kPortable, Simd::kAvx2, Simd::kAvx512, Simd::kAvx512Vbmi2};
 
 template <class T>
 std::uint64_t inversions(BitPlanes<T>& planes, const std::vector<std::uint32_t>& values) {

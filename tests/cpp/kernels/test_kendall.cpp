@@ -11,7 +11,7 @@ using namespace dnnbrain;
 
 namespace {
 
-constexpr Simd kForms[] = {Simd::kPortable, Simd::kAvx512, Simd::kAvx512Vbmi2};
+constexpr Simd kForms[] = {Simd::kPortable, Simd::kAvx2, Simd::kAvx512, Simd::kAvx512Vbmi2};
 
 template <class T>
 Index fast_s(const std::vector<double>& x, const std::vector<double>& y, Simd form) {

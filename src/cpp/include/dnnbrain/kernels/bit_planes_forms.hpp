@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -30,16 +31,46 @@ struct Level {
   std::size_t n_one;
 };
 
+/// Segments of 64 values, four at a time: their words do not wait for each other.
+template <class T>
+[[gnu::always_inline]] inline std::uint64_t words(const T* values, std::size_t n) {
+  constexpr std::size_t kWords = 4;
+  std::uint64_t sum = 0;
+  const auto insert = [&sum](T value, std::uint64_t& met) {
+    const unsigned place = value & 63u;
+    sum += static_cast<std::uint64_t>(std::popcount(met >> place));
+    met |= std::uint64_t{1} << place;
+  };
+  std::size_t done = 0;
+  for (; done + 64 * kWords <= n; done += 64 * kWords) {
+    std::uint64_t met[kWords] = {};
+    for (std::size_t i = done; i < done + 64; ++i) {
+      for (std::size_t word = 0; word < kWords; ++word) insert(values[i + 64 * word], met[word]);
+    }
+  }
+  for (; done < n; done += 64) {
+    std::uint64_t met = 0;
+    for (std::size_t i = done; i < done + 64; ++i) insert(values[i], met);
+  }
+  return sum;
+}
+
 // Each takes n values, n a multiple of 64, and room for two levels.
 
 std::uint64_t portable(const std::uint16_t* values, std::size_t n, std::uint16_t* levels);
 std::uint64_t portable(const std::uint32_t* values, std::size_t n, std::uint32_t* levels);
 
 #if defined(__x86_64__)
+std::uint64_t avx2(const std::uint16_t* values, std::size_t n, std::uint16_t* levels);
 std::uint64_t avx512(const std::uint32_t* values, std::size_t n, std::uint32_t* levels);
 std::uint64_t avx512vbmi2(const std::uint16_t* values, std::size_t n, std::uint16_t* levels);
 
-/// `segments`: the sizes of the segments of 16 bits, in the order in which levels place them.
+// `segments`: the sizes of the segments of 16 bits, in the order in which levels place them.
+
+std::uint64_t avx2(const std::uint32_t* values,
+                   std::size_t n,
+                   std::uint32_t* levels,
+                   std::span<const std::size_t> segments);
 std::uint64_t avx512vbmi2(const std::uint32_t* values,
                           std::size_t n,
                           std::uint32_t* levels,
