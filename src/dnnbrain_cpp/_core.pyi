@@ -95,6 +95,10 @@ def gram_moments(
     features: torch.Tensor,  # (n_stim, n_feat)
     chunk_bytes: int = ...,
 ) -> GramMoments: ...
+def top_eigenpairs(
+    matrix: torch.Tensor,  # (n, n) float64, symmetric
+    k: int,
+) -> tuple[torch.Tensor, torch.Tensor]: ...  # (k,) descending, (n, k)
 
 class GramAccumulator:
     def __init__(self, n_stim: int) -> None: ...

@@ -100,7 +100,7 @@ def check_finite(array: NDArray[Any], name: str) -> None:
     """Raise if `array` holds NaN or infinity, naming the first place."""
     # The sum is finite unless an entry is not (or it overflows); one cheap pass decides most cases.
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(array.sum(dtype=np.float64)):
+        if np.isfinite(array.sum(dtype=np.result_type(array, np.float32))):
             return
     bad = ~np.isfinite(array)
     if not bad.any():

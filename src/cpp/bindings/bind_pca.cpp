@@ -5,6 +5,8 @@
 #include "dnnbrain/tensor/incremental_pca.hpp"
 #include "dnnbrain/tensor/signs.hpp"
 #include "dnnbrain/tensor/symmetric.hpp"
+#include "dnnbrain/tensor/tasks.hpp"
+#include "dnnbrain/tensor/top_eigenpairs.hpp"
 
 namespace py = pybind11;
 
@@ -18,6 +20,16 @@ void bind_pca(py::module_& m) {
         py::arg("total"),
         py::arg("x"),
         ReleaseGil());
+  m.def(
+      "top_eigenpairs",
+      [](const at::Tensor& matrix, Index k) {
+        TopEigenpairs pairs;
+        for_each_task(1, matrix.is_cpu(), [&](Index) { pairs = top_eigenpairs(matrix, k); });
+        return std::pair(pairs.values, pairs.vectors);
+      },
+      py::arg("matrix"),
+      py::arg("k"),
+      ReleaseGil());
   py::class_<GramAccumulator>(m, "GramAccumulator")
       .def(py::init<Index>(), py::arg("n_stim"))
       .def("add", &GramAccumulator::add, py::arg("chunk"), ReleaseGil())

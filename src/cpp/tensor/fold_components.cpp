@@ -4,7 +4,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/full_like.h>
-#include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/where.h>
@@ -17,6 +16,7 @@
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/tensor/symmetric.hpp"
 #include "dnnbrain/tensor/tiles.hpp"
+#include "dnnbrain/tensor/top_eigenpairs.hpp"
 
 namespace dnnbrain {
 
@@ -74,20 +74,15 @@ FoldKernels kernels_of_columns(const at::Tensor& features, const Fold& fold, boo
   return kernels;
 }
 
-struct TopEigenpairs {
-  at::Tensor values;   // (k,) descending; 0 for those that are rounding
-  at::Tensor vectors;  // (m, k)
-};
-
-/// `offset` is what was taken off the matrix: the same in all entries, and so m times as large in
-/// an eigenvalue, with its own rounding.
-TopEigenpairs top_eigenpairs(const at::Tensor& matrix, Index k, Index n_term, double offset) {
-  const auto [values, vectors] = at::linalg_eigh(matrix);
-  const Index m = matrix.size(0);
-  const at::Tensor top = values.narrow(0, m - k, k).flip(0);
-  const double scale = std::max(0.0, top[0].item<double>()) + kOffsetRounding * offset;
+/// Those of a matrix that is positive but for rounding: values that are rounding are 0. `offset` is
+/// what was taken off the matrix: the same in all entries, and so m times as large in an
+/// eigenvalue, with its own rounding.
+TopEigenpairs positive_eigenpairs(const at::Tensor& matrix, Index k, Index n_term, double offset) {
+  TopEigenpairs pairs = top_eigenpairs(matrix, k);
+  const double scale = std::max(0.0, pairs.values[0].item<double>()) + kOffsetRounding * offset;
   const double floor = static_cast<double>(n_term) * kEpsilon * scale;
-  return {at::where(top > floor, top, at::zeros_like(top)), vectors.narrow(1, m - k, k).flip(1)};
+  pairs.values = at::where(pairs.values > floor, pairs.values, at::zeros_like(pairs.values));
+  return pairs;
 }
 
 /// What the decomposition of a fold takes at its peak.
@@ -99,7 +94,8 @@ Index peak_bytes(const FoldSource& source, const Fold& fold) {
 
 FoldComponents dual_components(const FoldKernels& kernels, Index n_comp) {
   const Index n_train = kernels.train.size(0);
-  const auto [values, vectors] = top_eigenpairs(kernels.train, n_comp, n_train, kernels.offset);
+  const auto [values, vectors] =
+      positive_eigenpairs(kernels.train, n_comp, n_train, kernels.offset);
   const at::Tensor length = values.sqrt();
   const at::Tensor inverse = at::where(values > 0, length.reciprocal(), at::zeros_like(length));
   return {values, vectors * length, rows_times(kernels.test, vectors.t()) * inverse};
@@ -108,7 +104,7 @@ FoldComponents dual_components(const FoldKernels& kernels, Index n_comp) {
 FoldComponents primal_components(const FoldColumns& x, Index n_comp) {
   const Index n_term = std::max(x.train.size(0), x.train.size(1));
   const auto [values, vectors] =
-      top_eigenpairs(symmetric_product(x.train.t()), n_comp, n_term, /*offset=*/0);
+      positive_eigenpairs(symmetric_product(x.train.t()), n_comp, n_term, /*offset=*/0);
   const at::Tensor kept = (vectors * (values > 0)).t();
   return {values, rows_times(x.train, kept), rows_times(x.test, kept)};
 }

@@ -207,10 +207,11 @@ def decompose(
     if moments is None:
         moments = gram_matrix(data) if dual else covariance(data, mean)
     total = float(moments.trace())
-    values, vectors = torch.linalg.eigh(moments)
-    values, vectors = values.flip(0), vectors.flip(1)
-    floor = len(values) * torch.finfo(values.dtype).eps * values[0].clamp_min(0)
-    squares = torch.where(values > floor, values, 0.0)[: min(data.shape)]
+    rank = min(data.shape)
+    wanted = rank if n_components is None or isinstance(n_components, float) else int(n_components)
+    values, vectors = core.top_eigenpairs(moments, wanted)
+    floor = len(moments) * torch.finfo(values.dtype).eps * values[0].clamp_min(0)
+    squares = torch.where(values > floor, values, 0.0)
     count = _count(squares, total, n_components)
     top = vectors[:, :count]
     if not dual:

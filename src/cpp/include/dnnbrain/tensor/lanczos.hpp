@@ -15,16 +15,9 @@
 #include <vector>
 
 #include "dnnbrain/core/types.hpp"
+#include "dnnbrain/tensor/tridiagonal.hpp"
 
 namespace dnnbrain {
-
-/// T: diagonal, and off-diagonal, whose last entry leads out of the basis.
-struct Tridiagonal {
-  std::vector<double> diagonal;  // (d,)
-  std::vector<double> off;       // (d,)
-
-  Index size() const { return static_cast<Index>(diagonal.size()); }
-};
 
 /// A vector in the coordinates of the basis.
 struct KrylovVector {
