@@ -18,7 +18,8 @@ RNG = np.random.default_rng(31)
 
 def _covariance(n: int, n_row: int) -> NDArray[np.float64]:
     x = RNG.standard_normal((n, n_row))
-    return x @ x.T
+    product: NDArray[np.float64] = x @ x.T
+    return product
 
 
 def _with_values(values: NDArray[np.float64]) -> NDArray[np.float64]:

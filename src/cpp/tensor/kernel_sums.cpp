@@ -1,13 +1,11 @@
 #include "dnnbrain/tensor/kernel_sums.hpp"
 
-#include <ATen/Dispatch.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_pinv.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -16,10 +14,10 @@
 #include <mutex>
 #include <utility>
 
-#include "dnnbrain/core/clones.hpp"
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/tensor/filter_stretches.hpp"
 #include "dnnbrain/tensor/grid_scores.hpp"
+#include "dnnbrain/tensor/prediction_sums.hpp"
 #include "dnnbrain/tensor/row_panels.hpp"
 #include "dnnbrain/tensor/target_tiles.hpp"
 #include "dnnbrain/tensor/tasks.hpp"
@@ -115,93 +113,10 @@ SumFactor factor_sum(const at::Tensor& kernel,
   return out;
 }
 
-/// Sums over rows of predictions and what was measured, targets side by side.
-template <class Real>
-[[gnu::always_inline]] inline void add_up(const Real* predicted,  // (n_row, n_tile)
-                                          const Real* measured,   // (n_row, n_tile)
-                                          const Real* ones,       // (n_row,)
-                                          Index n_row,
-                                          Index n_tile,
-                                          double* sum,
-                                          double* cross,
-                                          double* sq) {
-  std::fill(sum, sum + n_tile, 0.0);
-  std::fill(cross, cross + n_tile, 0.0);
-  std::fill(sq, sq + n_tile, 0.0);
-  for (Index row = 0; row < n_row; ++row) {
-    const Real* const p = predicted + row * n_tile;
-    const Real* const y = measured + row * n_tile;
-    const auto one = static_cast<double>(ones[row]);
-    for (Index t = 0; t < n_tile; ++t) {
-      const auto value = static_cast<double>(p[t]);
-      sum[t] += value * one;
-      cross[t] += value * static_cast<double>(y[t]);
-      sq[t] += value * value;
-    }
-  }
-}
-
-DNNBRAIN_CLONES void add_up_rows(const float* predicted,
-                                 const float* measured,
-                                 const float* ones,
-                                 Index n_row,
-                                 Index n_tile,
-                                 double* sum,
-                                 double* cross,
-                                 double* sq) {
-  add_up<float>(predicted, measured, ones, n_row, n_tile, sum, cross, sq);
-}
-
-DNNBRAIN_CLONES void add_up_rows(const double* predicted,
-                                 const double* measured,
-                                 const double* ones,
-                                 Index n_row,
-                                 Index n_tile,
-                                 double* sum,
-                                 double* cross,
-                                 double* sq) {
-  add_up<double>(predicted, measured, ones, n_row, n_tile, sum, cross, sq);
-}
-
-/// (n_alpha, 3, n_tile) fp64 on the CPU: sum p, sum p y, sum p^2.
-at::Tensor prediction_sums(const at::Tensor& predicted,  // (n_alpha, n_row, n_tile) contiguous
-                           const at::Tensor& measured,   // (n_row, n_tile) contiguous
-                           const at::Tensor& ones) {
-  const Index n_alpha = predicted.size(0);
-  const Index n_row = predicted.size(1);
-  const Index n_tile = predicted.size(2);
-  if (!predicted.is_cpu()) {
-    const at::Tensor exact = predicted.to(at::kDouble);
-    const at::Tensor one = ones.to(at::kDouble).unsqueeze(1);
-    return at::stack({(exact * one).sum(1),
-                      (exact * measured.to(at::kDouble)).sum(1),
-                      (exact * exact).sum(1)},
-                     1)
-        .cpu()
-        .contiguous();
-  }
-  at::Tensor sums = at::empty({n_alpha, 3, n_tile}, predicted.options().dtype(at::kDouble));
-  double* const out = sums.mutable_data_ptr<double>();
-  AT_DISPATCH_FLOATING_TYPES(predicted.scalar_type(), "prediction_sums", [&] {
-    for (Index a = 0; a < n_alpha; ++a) {
-      double* const own = out + a * 3 * n_tile;
-      add_up_rows(predicted.const_data_ptr<scalar_t>() + a * n_row * n_tile,
-                  measured.const_data_ptr<scalar_t>(),
-                  ones.const_data_ptr<scalar_t>(),
-                  n_row,
-                  n_tile,
-                  own,
-                  own + n_tile,
-                  own + 2 * n_tile);
-    }
-  });
-  return sums;
-}
-
 /// What one thread writes over and over.
 struct Workspace {
   at::Tensor products;
-  at::Tensor predicted;
+  at::Tensor combined;
 };
 
 /// Workspaces that tasks hand on, so that their pages are asked for once.
@@ -247,10 +162,7 @@ void score_tile(const SumFactor& factor,
 
   const at::Tensor along = at::empty({n_tile, factor.vectors.n_row()}, train.options());
   factor.vectors.multiply(train, along);
-  if (!space.products.defined()) {
-    space.products = at::empty({0}, train.options());
-    space.predicted = at::empty({0}, train.options());
-  }
+  if (!space.products.defined()) space.products = at::empty({0}, train.options());
   space.products.resize_({factor.n_product * n_test, n_tile});
   if (factor.stretches.empty()) space.products.zero_();
   Index begin = 0;
@@ -260,15 +172,11 @@ void score_tile(const SumFactor& factor,
                          space.products.narrow(0, begin, n_row));
     begin += n_row;
   }
-  at::Tensor predicted = space.products;
-  if (factor.combine.defined()) {
-    space.predicted.resize_({n_alpha, n_test * n_tile});
-    at::mm_out(
-        space.predicted, factor.combine, space.products.view({factor.n_product, n_test * n_tile}));
-    predicted = space.predicted;
-  }
-  const at::Tensor sums =
-      prediction_sums(predicted.view({n_alpha, n_test, n_tile}), test.t().contiguous(), sides.ones);
+  const at::Tensor sums = prediction_sums(factor.combine,
+                                          space.products.view({factor.n_product, n_test, n_tile}),
+                                          test.t().contiguous(),
+                                          sides.ones,
+                                          space.combined);
   const double* const sum = sums.const_data_ptr<double>();
   for (Index a = 0; a < n_alpha; ++a) {
     const double* const own = sum + a * 3 * n_tile;

@@ -20,29 +20,30 @@ constexpr Index kWide = 3;
 // One body for several instruction sets. A macro, because GCC takes vectors apart for the
 // instructions of a function before it inlines that function into another. `a - 0` is `a` whatever
 // its sign, and becomes a plain broadcast; `a + 0` would be an addition.
-#define DNNBRAIN_ADD_TILE(name, Value, Sum, n_lane, n_row)                                      \
-  void name(const Value* a, const Value* b, Index n_col, Sum* total, Index stride) {            \
-    using Part [[gnu::vector_size(n_lane * sizeof(Value)),                                      \
-                 gnu::may_alias,                                                                \
-                 gnu::aligned(sizeof(Value))]] = Value;                                         \
-    using SumPart                                                                               \
-        [[gnu::vector_size(n_lane * sizeof(Sum)), gnu::may_alias, gnu::aligned(sizeof(Sum))]] = \
-            Sum;                                                                                \
-    Part sum[n_row][kWide] = {};                                                                \
-    for (Index k = 0; k < n_col; ++k, a += kWide * n_lane, b += kWide * n_lane) {               \
-      Part y[kWide];                                                                            \
-      for (Index j = 0; j < kWide; ++j) y[j] = *reinterpret_cast<const Part*>(b + j * n_lane);  \
-      for (Index i = 0; i < n_row; ++i) {                                                       \
-        const Part x = a[i] - Part{};                                                           \
-        for (Index j = 0; j < kWide; ++j) sum[i][j] += x * y[j];                                \
-      }                                                                                         \
-    }                                                                                           \
-    for (Index i = 0; i < n_row; ++i) {                                                         \
-      for (Index j = 0; j < kWide; ++j) {                                                       \
-        *reinterpret_cast<SumPart*>(total + i * stride + j * n_lane) +=                         \
-            __builtin_convertvector(sum[i][j], SumPart);                                        \
-      }                                                                                         \
-    }                                                                                           \
+#define DNNBRAIN_ADD_TILE(name, Value, Sum, n_lane, n_row)                                       \
+  void name(const Value* a, const Value* b, Index n_col, Sum* total, Index stride, bool fresh) { \
+    using Part [[gnu::vector_size(n_lane * sizeof(Value)),                                       \
+                 gnu::may_alias,                                                                 \
+                 gnu::aligned(sizeof(Value))]] = Value;                                          \
+    using SumPart                                                                                \
+        [[gnu::vector_size(n_lane * sizeof(Sum)), gnu::may_alias, gnu::aligned(sizeof(Sum))]] =  \
+            Sum;                                                                                 \
+    Part sum[n_row][kWide] = {};                                                                 \
+    for (Index k = 0; k < n_col; ++k, a += kWide * n_lane, b += kWide * n_lane) {                \
+      Part y[kWide];                                                                             \
+      for (Index j = 0; j < kWide; ++j) y[j] = *reinterpret_cast<const Part*>(b + j * n_lane);   \
+      for (Index i = 0; i < n_row; ++i) {                                                        \
+        const Part x = a[i] - Part{};                                                            \
+        for (Index j = 0; j < kWide; ++j) sum[i][j] += x * y[j];                                 \
+      }                                                                                          \
+    }                                                                                            \
+    for (Index i = 0; i < n_row; ++i) {                                                          \
+      for (Index j = 0; j < kWide; ++j) {                                                        \
+        SumPart& to = *reinterpret_cast<SumPart*>(total + i * stride + j * n_lane);              \
+        const SumPart found = __builtin_convertvector(sum[i][j], SumPart);                       \
+        to = fresh ? found : to + found;                                                         \
+      }                                                                                          \
+    }                                                                                            \
   }
 
 // out[k, i] = weight[k] a[k, i].
@@ -87,7 +88,8 @@ template <class Value, class Sum>
 struct Tile {
   Index width;  // rows of a panel
   Index rows;
-  void (*add)(const Value* a, const Value* b, Index n_col, Sum* total, Index stride);
+  void (*add)(
+      const Value* a, const Value* b, Index n_col, Sum* total, Index stride, bool fresh);
   void (*weight)(const Value* a, const Value* weight, Index n_col, Value* out);
 };
 // clang-format on
@@ -205,7 +207,8 @@ void add_products(const RowPanels<Value>& left,
                   const Value* weight,
                   bool lower,
                   Sum* total,
-                  Index stride) {
+                  Index stride,
+                  bool fresh) {
   constexpr Index kBlock = RowPanels<Value>::kBlock;
   const Tile<Value, Sum>& shape = tile<Value, Sum>();
   alignas(64) Sum edge[kMostTile];
@@ -215,6 +218,7 @@ void add_products(const RowPanels<Value>& left,
   const Index strip = strip_width<Value>(n_col, shape.width);
   for (Index k = 0; k < n_col; k += strip) {
     const Index n_here = std::min(strip, n_col - k);
+    const bool in_place = fresh && k == 0;
     for (Index begin = block * kBlock; begin < end; begin += shape.width) {
       const Value* rows = left.panel(begin) + k * shape.width;
       if (weight != nullptr) {
@@ -231,13 +235,15 @@ void add_products(const RowPanels<Value>& left,
           Sum* const to = total + row * stride + column;
           const Index n_row = std::min(shape.rows, rows_end - row);
           if (n_row == shape.rows && n_column == shape.width) {
-            shape.add(rows + row - begin, columns, n_here, to, stride);
+            shape.add(rows + row - begin, columns, n_here, to, stride, in_place);
             continue;
           }
-          std::fill_n(edge, shape.rows * shape.width, Sum{0});
-          shape.add(rows + row - begin, columns, n_here, edge, shape.width);
+          shape.add(rows + row - begin, columns, n_here, edge, shape.width, /*fresh=*/true);
           for (Index i = 0; i < n_row; ++i) {
-            for (Index j = 0; j < n_column; ++j) to[i * stride + j] += edge[i * shape.width + j];
+            for (Index j = 0; j < n_column; ++j) {
+              Sum& one = to[i * stride + j];
+              one = edge[i * shape.width + j] + (in_place ? Sum{0} : one);
+            }
           }
         }
       }
@@ -255,24 +261,18 @@ RowPanels<Value> packed(const at::Tensor& x) {
   return panels;
 }
 
-/// out = left right', block by block, each set to zero while it is in cache.
+/// out = left right', block by block.
 template <class Value>
 void multiply_all(const RowPanels<Value>& left,
                   const RowPanels<Value>& right,
                   Index n_col,
                   Value* out) {
-  constexpr Index kBlock = RowPanels<Value>::kBlock;
   const Index stride = right.n_row();
+  if (n_col == 0) std::fill_n(out, left.n_row() * stride, Value{0});
   for (Index other = 0; other < right.n_block(); ++other) {
-    const Index first = other * kBlock;
-    const Index n_here = std::min(kBlock, stride - first);
     for (Index block = 0; block < left.n_block(); ++block) {
-      const Index end = std::min(left.n_row(), (block + 1) * kBlock);
-      for (Index row = block * kBlock; row < end; ++row) {
-        std::fill_n(out + row * stride + first, n_here, Value{0});
-      }
       add_products<Value, Value>(
-          left, block, right, other, n_col, nullptr, /*lower=*/false, out, stride);
+          left, block, right, other, n_col, nullptr, /*lower=*/false, out, stride, /*fresh=*/true);
     }
   }
 }
@@ -328,7 +328,8 @@ template void add_products(const RowPanels<double>&,
                            const double*,
                            bool,
                            double*,
-                           Index);
+                           Index,
+                           bool);
 template void add_products(const RowPanels<float>&,
                            Index,
                            const RowPanels<float>&,
@@ -337,7 +338,8 @@ template void add_products(const RowPanels<float>&,
                            const float*,
                            bool,
                            double*,
-                           Index);
+                           Index,
+                           bool);
 template void add_products(const RowPanels<float>&,
                            Index,
                            const RowPanels<float>&,
@@ -346,6 +348,7 @@ template void add_products(const RowPanels<float>&,
                            const float*,
                            bool,
                            float*,
-                           Index);
+                           Index,
+                           bool);
 
 }  // namespace dnnbrain

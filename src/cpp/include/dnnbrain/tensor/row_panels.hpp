@@ -67,7 +67,8 @@ void add_products(const RowPanels<Value>& left,
                   bool lower,           // leave out what lies above the diagonal; anything may be
                                         // written there
                   Sum* total,           // (left.n_row, right.n_row), rows contiguous
-                  Index stride);
+                  Index stride,
+                  bool fresh = false);  // total = in place of +=
 
 /// A matrix that is multiplied with the rows of others, packed once. On a GPU it stays as it is.
 class PackedRows {
