@@ -1,12 +1,12 @@
 #include <torch/csrc/utils/pybind.h>
 
 #include "bindings.hpp"
+#include "dnnbrain/tensor/eigenpairs.hpp"
 #include "dnnbrain/tensor/gram.hpp"
 #include "dnnbrain/tensor/incremental_pca.hpp"
 #include "dnnbrain/tensor/signs.hpp"
 #include "dnnbrain/tensor/symmetric.hpp"
 #include "dnnbrain/tensor/tasks.hpp"
-#include "dnnbrain/tensor/top_eigenpairs.hpp"
 
 namespace py = pybind11;
 
@@ -23,7 +23,7 @@ void bind_pca(py::module_& m) {
   m.def(
       "top_eigenpairs",
       [](const at::Tensor& matrix, Index k) {
-        TopEigenpairs pairs;
+        Eigenpairs pairs;
         for_each_task(1, matrix.is_cpu(), [&](Index) { pairs = top_eigenpairs(matrix, k); });
         return std::pair(pairs.values, pairs.vectors);
       },

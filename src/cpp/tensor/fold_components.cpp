@@ -16,7 +16,7 @@
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/tensor/symmetric.hpp"
 #include "dnnbrain/tensor/tiles.hpp"
-#include "dnnbrain/tensor/top_eigenpairs.hpp"
+#include "dnnbrain/tensor/eigenpairs.hpp"
 
 namespace dnnbrain {
 
@@ -77,8 +77,8 @@ FoldKernels kernels_of_columns(const at::Tensor& features, const Fold& fold, boo
 /// Those of a matrix that is positive but for rounding: values that are rounding are 0. `offset` is
 /// what was taken off the matrix: the same in all entries, and so m times as large in an
 /// eigenvalue, with its own rounding.
-TopEigenpairs positive_eigenpairs(const at::Tensor& matrix, Index k, Index n_term, double offset) {
-  TopEigenpairs pairs = top_eigenpairs(matrix, k);
+Eigenpairs positive_eigenpairs(const at::Tensor& matrix, Index k, Index n_term, double offset) {
+  Eigenpairs pairs = top_eigenpairs(matrix, k);
   const double scale = std::max(0.0, pairs.values[0].item<double>()) + kOffsetRounding * offset;
   const double floor = static_cast<double>(n_term) * kEpsilon * scale;
   pairs.values = at::where(pairs.values > floor, pairs.values, at::zeros_like(pairs.values));

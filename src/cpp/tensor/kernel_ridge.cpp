@@ -7,7 +7,6 @@
 #include <ATen/ops/cholesky_solve.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
-#include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_pinv.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/mm.h>
@@ -23,6 +22,7 @@
 #include <utility>
 
 #include "dnnbrain/core/error.hpp"
+#include "dnnbrain/tensor/eigenpairs.hpp"
 #include "dnnbrain/tensor/row_panels.hpp"
 #include "dnnbrain/tensor/symmetric.hpp"
 #include "dnnbrain/tensor/target_tiles.hpp"
@@ -324,7 +324,7 @@ KernelFactor factor_kernel(const at::Tensor& kernel, const at::Tensor& nuisance)
     reflected -= 2.0 * at::outer(reflected.mv(v), v);
   }
   const at::Tensor inner = reflected.narrow(0, z, n - z).narrow(1, z, n - z);
-  auto [values, vectors] = at::linalg_eigh(inner);
+  auto [values, vectors] = all_eigenpairs(inner);
   // Z takes dimensions away; what is left of them is rounding, and weighs nothing.
   const double floor = static_cast<double>(n) * std::numeric_limits<double>::epsilon() *
                        std::max(0.0, values[n - z - 1].item<double>());

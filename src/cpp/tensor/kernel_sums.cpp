@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_pinv.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
@@ -15,6 +14,7 @@
 #include <utility>
 
 #include "dnnbrain/core/error.hpp"
+#include "dnnbrain/tensor/eigenpairs.hpp"
 #include "dnnbrain/tensor/filter_stretches.hpp"
 #include "dnnbrain/tensor/grid_scores.hpp"
 #include "dnnbrain/tensor/prediction_sums.hpp"
@@ -86,7 +86,7 @@ SumFactor factor_sum(const at::Tensor& kernel,
     inner -= at::mm(sides.z_train, shift);
     inner -= at::mm(at::mm(inner, sides.fit.t()), sides.z_train.t());
   }
-  auto [spectrum, vectors] = at::linalg_eigh(inner);
+  const auto [spectrum, vectors] = all_eigenpairs(inner);
   const at::Tensor on_cpu = spectrum.cpu();
   const double* const all = on_cpu.const_data_ptr<double>();
   const Index n_train = spectrum.size(0);

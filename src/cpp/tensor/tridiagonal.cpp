@@ -22,6 +22,9 @@ namespace {
 constexpr Index kBlock = 32;
 constexpr Index kRows = 96;
 
+/// Reflections that are applied to vectors together.
+constexpr Index kTurn = 64;
+
 /// Rows whose products with a vector are formed together.
 constexpr Index kTogether = 4;
 
@@ -204,8 +207,8 @@ void Tridiagonalisation::rotate(const at::Tensor& vectors) const {
                    n_,
                    ", k), contiguous, on the CPU.");
   const double* const all = reflections_.const_data_ptr<double>();
-  for (Index begin = 1; begin < n_; begin += kBlock) {
-    const Index end = std::min(begin + kBlock, n_);
+  for (Index begin = 1; begin < n_; begin += kTurn) {
+    const Index end = std::min(begin + kTurn, n_);
     const Index count = end - begin;
     const Index width = end - 1;
     // H_(end-1) .. H_begin = I - V' M V.

@@ -9,7 +9,7 @@
 // The last form needs X through its inner products alone, once for all folds; the other is cheaper
 // where there are fewer features than training rows. A component whose L is rounding is zero.
 //
-// Cost per fold: the largest eigenpairs of an order of min(n_train, n_feat) (top_eigenpairs.hpp).
+// Cost per fold: the largest eigenpairs of an order of min(n_train, n_feat) (eigenpairs.hpp).
 // Standardised features in the last form: n_train (n_train + 2 n_test) n_feat FLOP more, since
 // their inner products differ by fold.
 #pragma once

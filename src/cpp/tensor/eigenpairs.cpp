@@ -1,4 +1,4 @@
-#include "dnnbrain/tensor/top_eigenpairs.hpp"
+#include "dnnbrain/tensor/eigenpairs.hpp"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -8,6 +8,7 @@
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_qr.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/mv.h>
 
 #include <algorithm>
 #include <array>
@@ -19,6 +20,7 @@
 #include "dnnbrain/core/clones.hpp"
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/core/random.hpp"
+#include "dnnbrain/tensor/divide_and_conquer.hpp"
 #include "dnnbrain/tensor/tridiagonal.hpp"
 
 namespace dnnbrain {
@@ -32,6 +34,7 @@ constexpr double kEps = std::numeric_limits<double>::epsilon();
 constexpr Index kSmallOrder = 100;
 constexpr Index kFewOfThem = 3;
 constexpr Index kLargeOrder = 2048;
+constexpr Index kLargeOrderOfAll = 1024;
 
 /// Eigenvalues that are looked for side by side.
 constexpr Index kLanes = 16;
@@ -243,6 +246,45 @@ at::Tensor iterate_inversely(const Tridiagonal& t, const std::vector<double>& va
   return out;
 }
 
+/// The largest entry of T X - X diag(values), and of NaN infinity.
+DNNBRAIN_CLONES double largest_residual(const double* diagonal,
+                                        const double* off,
+                                        Index n,
+                                        const double* x,  // (n, k)
+                                        const double* values,
+                                        Index k) {
+  double largest = 0;
+  const std::vector<double> zeros(static_cast<std::size_t>(k));
+  for (Index i = 0; i < n; ++i) {
+    const double* const own = x + i * k;
+    const double* const above = i > 0 ? own - k : zeros.data();
+    const double* const below = i + 1 < n ? own + k : zeros.data();
+    const double to_above = i > 0 ? off[i - 1] : 0.0;
+    const double to_below = i + 1 < n ? off[i] : 0.0;
+#pragma omp simd reduction(max : largest)
+    for (Index j = 0; j < k; ++j) {
+      const double rest =
+          std::abs((diagonal[i] - values[j]) * own[j] + to_above * above[j] + to_below * below[j]);
+      const double one = rest <= std::numeric_limits<double>::max()
+                             ? rest
+                             : std::numeric_limits<double>::infinity();
+      largest = std::max(largest, one);
+    }
+  }
+  return largest;
+}
+
+double largest_residual(const Tridiagonal& t, const Eigenpairs& pairs) {
+  const at::Tensor vectors = pairs.vectors.contiguous();
+  const at::Tensor values = pairs.values.contiguous();
+  return largest_residual(t.diagonal.data(),
+                          t.off.data(),
+                          t.size(),
+                          vectors.const_data_ptr<double>(),
+                          values.const_data_ptr<double>(),
+                          values.size(0));
+}
+
 /// T times the columns of x.
 at::Tensor tridiagonal_times(const Tridiagonal& t, const at::Tensor& x) {
   const Index n = t.size();
@@ -258,18 +300,43 @@ at::Tensor tridiagonal_times(const Tridiagonal& t, const at::Tensor& x) {
   return out;
 }
 
-TopEigenpairs decompose_whole(const at::Tensor& matrix, Index k) {
-  const auto [values, vectors] = at::linalg_eigh(matrix);
-  const Index n = matrix.size(0);
-  return {values.narrow(0, n - k, k).flip(0), vectors.narrow(1, n - k, k).flip(1)};
+/// The largest entry in size, and nothing where there is none to divide by.
+std::optional<double> size_of(const at::Tensor& matrix) {
+  const double size = matrix.abs().max().item<double>();
+  if (!(size > 0) || !std::isfinite(size)) return std::nullopt;
+  return size;
 }
 
 /// Nothing where a check fails.
-std::optional<TopEigenpairs> decompose_part(const at::Tensor& matrix, Index k) {
-  const double size = matrix.abs().max().item<double>();
-  if (!(size > 0) || !std::isfinite(size)) return std::nullopt;
+std::optional<Eigenpairs> decompose_all(const at::Tensor& matrix) {
+  const auto size = size_of(matrix);
+  if (!size) return std::nullopt;
   const Index n = matrix.size(0);
-  const Tridiagonalisation reduced((matrix / size).contiguous());
+  const Tridiagonalisation reduced((matrix / *size).contiguous());
+  const Tridiagonal& t = reduced.tridiagonal();
+  const auto [values, vectors] = divide_and_conquer(t);
+  // What is orthogonal leaves any vector as it is.
+  const at::Tensor probe = at::empty({n}, at::kDouble);
+  RandomStream stream(1, 0);
+  for (Index i = 0; i < n; ++i) {
+    probe.mutable_data_ptr<double>()[i] = static_cast<double>(stream.next()) * 0x1p-31 - 1.0;
+  }
+  const at::Tensor back = at::mv(vectors, at::mv(vectors.t(), probe)) - probe;
+  const double allowed = kResidual * kEps * static_cast<double>(n);
+  // Written so that NaN does not pass.
+  const bool holds = largest_residual(t, {values, vectors}) <= allowed * norm_of(t) &&
+                     back.abs().max().item<double>() <= allowed;
+  if (!holds) return std::nullopt;
+  reduced.rotate(vectors);
+  return Eigenpairs{values * *size, vectors};
+}
+
+/// Nothing where a check fails.
+std::optional<Eigenpairs> decompose_part(const at::Tensor& matrix, Index k) {
+  const auto size = size_of(matrix);
+  if (!size) return std::nullopt;
+  const Index n = matrix.size(0);
+  const Tridiagonalisation reduced((matrix / *size).contiguous());
   const Tridiagonal& t = reduced.tridiagonal();
   const std::vector<double> bisected = largest_values(t, k);
   const at::Tensor basis = std::get<0>(at::linalg_qr(iterate_inversely(t, bisected)));
@@ -279,30 +346,46 @@ std::optional<TopEigenpairs> decompose_part(const at::Tensor& matrix, Index k) {
   const at::Tensor towards = rotation.flip(1);
   const at::Tensor vectors = at::mm(basis, towards);
   const double allowed = kResidual * kEps * static_cast<double>(n) * norm_of(t);
-  const at::Tensor residual = at::mm(image, towards) - vectors * values;
   const at::Tensor expected = at::from_blob(
       const_cast<double*>(bisected.data()), {k}, at::TensorOptions().dtype(at::kDouble));
   // Written so that NaN does not pass.
-  const bool holds = residual.abs().max().item<double>() <= allowed &&
+  const bool holds = largest_residual(t, {values, vectors}) <= allowed &&
                      (values - expected).abs().max().item<double>() <= allowed;
   if (!holds) return std::nullopt;
   reduced.rotate(vectors);
-  return TopEigenpairs{values * size, vectors};
+  return Eigenpairs{values * *size, vectors};
+}
+
+void check(const at::Tensor& matrix) {
+  DNNBRAIN_REQUIRE(matrix.dim() == 2 && matrix.size(0) == matrix.size(1) && matrix.size(0) > 0 &&
+                       matrix.scalar_type() == at::kDouble,
+                   "matrix must be float64 of shape (n, n).");
 }
 
 }  // namespace
 
-TopEigenpairs top_eigenpairs(const at::Tensor& matrix, Index k) {
+Eigenpairs all_eigenpairs(const at::Tensor& matrix) {
   const at::NoGradGuard no_grad;
-  DNNBRAIN_REQUIRE(matrix.dim() == 2 && matrix.size(0) == matrix.size(1) &&
-                       matrix.scalar_type() == at::kDouble && k >= 1 && k <= matrix.size(0),
-                   "matrix must be float64 of shape (n, n), and the number of pairs from 1 to n.");
+  check(matrix);
   const Index n = matrix.size(0);
+  if (matrix.is_cpu() && n > kSmallOrder && n <= kLargeOrderOfAll) {
+    if (auto pairs = decompose_all(matrix)) return *pairs;
+  }
+  const auto [values, vectors] = at::linalg_eigh(matrix);
+  return {values, vectors};
+}
+
+Eigenpairs top_eigenpairs(const at::Tensor& matrix, Index k) {
+  const at::NoGradGuard no_grad;
+  check(matrix);
+  const Index n = matrix.size(0);
+  DNNBRAIN_REQUIRE(k >= 1 && k <= n, "there are 1 to ", n, " eigenpairs; got ", k, ".");
   const bool few = n > kSmallOrder && n <= kLargeOrder && k * kFewOfThem <= n;
   if (matrix.is_cpu() && few) {
-    if (auto part = decompose_part(matrix, k)) return *part;
+    if (auto pairs = decompose_part(matrix, k)) return *pairs;
   }
-  return decompose_whole(matrix, k);
+  const Eigenpairs all = all_eigenpairs(matrix);
+  return {all.values.narrow(0, n - k, k).flip(0), all.vectors.narrow(1, n - k, k).flip(1)};
 }
 
 }  // namespace dnnbrain
