@@ -560,6 +560,16 @@ def score_kernel_sums(
     score: RidgeScore,
     progress: _Progress,
 ) -> torch.Tensor: ...  # (n_sum, n_fold, n_alpha, n_target) float64 on the CPU
+def score_kernel_folds(
+    kernel: torch.Tensor,  # (n, n) float64
+    alphas: torch.Tensor,  # (n_alpha,) float64 on the CPU
+    responses: torch.Tensor,  # (n, n_target) float32 or float64
+    nuisance: torch.Tensor,  # (n, z) float64
+    ones: torch.Tensor,  # (n,) float64
+    folds: Sequence[tuple[torch.Tensor, torch.Tensor]],  # (train, test) int64 rows
+    score: RidgeScore,
+    progress: _Progress,
+) -> tuple[torch.Tensor, KernelFactor]: ...  # (n_fold, n_alpha, n_target) float64, of all rows
 def factor_kernel_sums(
     kernels: torch.Tensor,  # (n_band, n, n) float64
     weights: torch.Tensor,  # (n_sum, n_band) float64 on the CPU

@@ -1,3 +1,4 @@
+#include <ATen/ops/ones.h>
 #include <pybind11/native_enum.h>
 #include <pybind11/stl.h>
 #include <torch/csrc/utils/pybind.h>
@@ -129,6 +130,32 @@ at::Tensor score_sums(const at::Tensor& kernels,
   });
 }
 
+/// Scores of one kernel in every fold, and its factor of all rows.
+std::pair<at::Tensor, KernelFactor> score_folds(const at::Tensor& kernel,
+                                                const at::Tensor& alphas,
+                                                const at::Tensor& responses,
+                                                const at::Tensor& nuisance,
+                                                const at::Tensor& ones,
+                                                const Rows& folds,
+                                                RidgeScore score,
+                                                const py::object& progress) {
+  const std::vector<Fold> core_folds = to_folds(folds);
+  KernelFactor whole;
+  const at::Tensor scores = run_monitored(progress, [&](Monitor& monitor) {
+    return score_kernel_sums(kernel.unsqueeze(0),
+                             at::ones({1, 1}, at::kDouble),
+                             alphas.unsqueeze(0),
+                             responses,
+                             nuisance,
+                             ones,
+                             core_folds,
+                             score,
+                             monitor,
+                             &whole);
+  });
+  return {scores[0], whole};
+}
+
 }  // namespace
 
 void bind_ridge(py::module_& m) {
@@ -203,6 +230,16 @@ void bind_ridge(py::module_& m) {
         &score_sums,
         py::arg("kernels"),
         py::arg("weights"),
+        py::arg("alphas"),
+        py::arg("responses"),
+        py::arg("nuisance"),
+        py::arg("ones"),
+        py::arg("folds"),
+        py::arg("score"),
+        py::arg("progress"));
+  m.def("score_kernel_folds",
+        &score_folds,
+        py::arg("kernel"),
         py::arg("alphas"),
         py::arg("responses"),
         py::arg("nuisance"),

@@ -224,11 +224,13 @@ at::Tensor score_kernel_sums(const at::Tensor& kernels,
                              const at::Tensor& ones,
                              const std::vector<Fold>& folds,
                              RidgeScore score,
-                             Monitor& monitor) {
+                             Monitor& monitor,
+                             KernelFactor* whole) {
   const at::NoGradGuard no_grad;
   const OneThread one;  // what is outside of tasks is small
   check(kernels, weights, responses);
   const Index n_sum = weights.size(0);
+  DNNBRAIN_REQUIRE(whole == nullptr || n_sum == 1, "a factor of all rows is of one sum.");
   DNNBRAIN_REQUIRE(alphas.dim() == 2 && alphas.size(0) == n_sum && alphas.size(1) > 0 &&
                        alphas.scalar_type() == at::kDouble && (alphas > 0).all().item<bool>(),
                    "alphas must be positive float64 of shape (n_sum, n_alpha).");
@@ -266,7 +268,13 @@ at::Tensor score_kernel_sums(const at::Tensor& kernels,
       sums[static_cast<std::size_t>(i)] = weighted_sum(
           kernels, weights.const_data_ptr<double>() + (first_sum + i) * kernels.size(0));
     });
-    for_each_task(n_here, on_cpu, [&](Index i) {
+    const Index n_beside = whole != nullptr && begin == 0 ? 1 : 0;  // the longest comes first
+    for_each_task(n_beside + n_here, on_cpu, [&](Index task) {
+      if (task < n_beside) {
+        *whole = factor_kernel(sums[0], nuisance);
+        return;
+      }
+      const Index i = task - n_beside;
       const Index sum = (begin + i) / n_fold;
       factors[static_cast<std::size_t>(i)] =
           factor_sum(sums[static_cast<std::size_t>(sum - first_sum)],

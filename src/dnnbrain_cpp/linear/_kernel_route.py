@@ -15,7 +15,7 @@ __all__ = ["LARGEST_FOLD", "factorises_folds", "fold_factor_bytes"]
 LARGEST_FOLD = 2048
 """Training rows beyond which one decomposition wants all threads, rather than each fold one."""
 
-_EIGH = 21.0
+_EIGH = 16.0
 _N_FUNCTION = 7
 _SPECTRUM = 1e-6
 """What an eigendecomposition takes, in products of matrices; functions that stand for a grid of

@@ -105,6 +105,10 @@ class Design:
             self._factors[standardize] = core.KernelFactor(kernel, self.nuisance)
         return self._factors[standardize]
 
+    def keep_factor(self, factor: core.KernelFactor, *, standardize: bool) -> None:
+        """Keep what `factor` would return, where it has been made already."""
+        self._factors[standardize] = factor
+
     def products(self) -> torch.Tensor:
         """Return X'Y as left by a pass over the folds, or room for it, shape (t, p)."""
         if not self._products:
@@ -308,23 +312,24 @@ def _by_fold_factors(
     n_bytes += 8 * len(rows) * len(alphas) * n_target
     if run_plan is not None and n_bytes > run_plan.peak_bytes:
         return None
-    scale = column_scale(design) if standardize == "global" else None
-    kernel = design.kernel(scale)
-    factor = design.factor(standardize=standardize == "global", kernel=kernel)
-    trace = float(factor.values.sum())
+    scaled = standardize == "global"
+    kernel = design.kernel(column_scale(design) if scaled else None)
+    trace = float(kernel.diagonal().sum())
     if not factorises_folds(sizes, alphas[None], trace, n_target, factored=True):
+        design.factor(standardize=scaled, kernel=kernel)
         return None
-    return core.score_kernel_sums(
-        kernel[None],
-        torch.ones((1, 1), dtype=torch.float64),
-        alphas[None].double().cpu(),
+    scores, factor = core.score_kernel_folds(
+        kernel,
+        alphas.double().cpu(),
         design.Y,
         design.nuisance,
         design.ones,
         rows,
         RIDGE_SCORES[scoring],
         report,
-    )[0].to(design.Y.device)
+    )
+    design.keep_factor(factor, standardize=scaled)
+    return scores.to(design.Y.device)
 
 
 def score_kernel(

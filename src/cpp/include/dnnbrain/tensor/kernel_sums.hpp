@@ -37,7 +37,9 @@ at::Tensor score_kernel_sums(const at::Tensor& kernels,    // (n_band, n, n) fp6
                              const at::Tensor& ones,       // (n,) fp64: sqrt(w), or 1
                              const std::vector<Fold>& folds,
                              RidgeScore score,
-                             Monitor& monitor);
+                             Monitor& monitor,
+                             KernelFactor* whole = nullptr);  // of a single sum and all rows, made
+                                                              // beside those of the folds
 
 /// Every sum decomposed over all rows, side by side with one thread each.
 std::vector<KernelFactor> factor_kernel_sums(const at::Tensor& kernels,    // (n_band, n, n) fp64
