@@ -221,9 +221,9 @@ def test_progress_between_groups_of_folds(n_threads: int) -> None:
         seen.append((done, total))
         return len(seen) < 2
 
+    # So many components that each fold takes a while.
+    many = make_pipeline(PCA(250), LinearRegression())
     with pytest.raises(Cancelled):
-        # So many components that each fold takes a while.
-        many = make_pipeline(PCA(250), LinearRegression())
         encode(x, y, estimator=many, cv=10, progress=report)
     assert seen[0][0] in (n_threads, 2 * n_threads, 3 * n_threads)
     assert seen[-1][0] < 10

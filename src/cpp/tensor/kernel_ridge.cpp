@@ -244,49 +244,21 @@ at::Tensor inverse_of(const at::Tensor& penalised) {
   return at::where(penalised > 0, penalised.reciprocal(), at::zeros_like(penalised));
 }
 
-/// Whether (K + alpha)^-1 itself costs less than half of the products with eigenvectors.
-bool pays_for_operator(const KernelFactor& factor, const std::vector<Index>& targets) {
-  return std::ssize(targets) > factor.vectors.size(1);
-}
-
-/// Dual coefficients of targets with one penalty: (K + alpha)^-1 once, and one product.
-at::Tensor solve_alike(const KernelFactor& factor, const at::Tensor& responses, double alpha) {
-  const at::Tensor root = inverse_of(factor.values + alpha).sqrt();
-  const PackedRows solution(symmetric_product((factor.vectors * root).to(responses.scalar_type())));
-  at::Tensor dual = at::empty(responses.sizes(), responses.options());
-  const TargetTiles tiles(responses, factor.nuisance);
-  Monitor quiet;
-  tiles.for_each(quiet, [&](Index first, Index n_tile) {
-    const at::Tensor rows = at::empty({responses.size(0), n_tile}, responses.options());
-    solution.times(tiles.read(first, n_tile).rows, rows);
-    dual.narrow(1, first, n_tile).copy_(rows);
-  });
-  return dual;
-}
-
-/// Dual coefficients of targets with a penalty each: through the eigenvectors and back.
-at::Tensor solve_each(const KernelFactor& factor,
-                      const at::Tensor& responses,
-                      const at::Tensor& alphas) {
-  const auto dtype = responses.scalar_type();
-  const TargetTiles tiles(responses, factor.nuisance);
-  const at::Tensor vectors = factor.vectors.to(dtype);
-  const PackedRows along(vectors.t());
-  const PackedRows across(vectors);
-  at::Tensor dual = at::empty(responses.sizes(), responses.options());
-  Monitor quiet;
-  tiles.for_each(quiet, [&](Index first, Index n_tile) {
-    const at::Tensor y = tiles.read(first, n_tile).rows;
-    const at::Tensor inverse =
-        inverse_of(factor.values + alphas.narrow(0, first, n_tile).unsqueeze(1)).to(dtype);
-    const at::Tensor coefs = at::empty({n_tile, vectors.size(1)}, y.options());
-    along.multiply(y, coefs);
-    coefs.mul_(inverse);
-    const at::Tensor rows = at::empty({vectors.size(0), n_tile}, y.options());
-    across.times(coefs, rows);
-    dual.narrow(1, first, n_tile).copy_(rows);
-  });
-  return dual;
+/// (K + alpha)^-1 beyond Z, of each penalty that more targets have than there are eigenvectors: its
+/// cost is then less than half of theirs.
+std::map<double, PackedRows> common_solutions(const KernelFactor& factor,
+                                              const double* alphas,
+                                              Index n_target,
+                                              at::ScalarType dtype) {
+  std::map<double, Index> count;
+  for (Index t = 0; t < n_target; ++t) ++count[alphas[t]];
+  std::map<double, PackedRows> solutions;
+  for (const auto& [alpha, n_own] : count) {
+    if (n_own <= factor.vectors.size(1)) continue;
+    const at::Tensor root = inverse_of(factor.values + alpha).sqrt();
+    solutions.emplace(alpha, symmetric_product((factor.vectors * root).to(dtype)));
+  }
+  return solutions;
 }
 
 }  // namespace
@@ -396,26 +368,43 @@ at::Tensor solve_kernel_ridge(const KernelFactor& factor,
                               const at::Tensor& alphas) {
   const at::NoGradGuard no_grad;
   check_kernel_data(factor, responses, factor.values.new_ones({responses.size(0)}));
+  const auto dtype = responses.scalar_type();
+  const Index n = responses.size(0);
   const at::Tensor on_cpu = alphas.cpu().contiguous();
   const double* const alpha = on_cpu.const_data_ptr<double>();
-  std::map<double, std::vector<Index>> targets_of;
-  for (Index t = 0; t < on_cpu.size(0); ++t) targets_of[alpha[t]].push_back(t);
-
+  const std::map<double, PackedRows> solutions =
+      common_solutions(factor, alpha, responses.size(1), dtype);
+  const TargetTiles tiles(responses, factor.nuisance);
+  const at::Tensor vectors = factor.vectors.to(dtype);
+  const PackedRows along(vectors.t());
+  const PackedRows across(vectors);
   at::Tensor dual = at::empty(responses.sizes(), responses.options());
-  std::vector<Index> others;
-  for (const auto& [value, targets] : targets_of) {
-    if (!pays_for_operator(factor, targets)) {
-      others.insert(others.end(), targets.begin(), targets.end());
-      continue;
+  Monitor quiet;
+  tiles.for_each(quiet, [&](Index first, Index n_tile) {
+    const at::Tensor y = tiles.read(first, n_tile).rows;
+    std::map<const PackedRows*, std::vector<Index>> targets_of;  // null: through the eigenvectors
+    for (Index t = 0; t < n_tile; ++t) {
+      const auto found = solutions.find(alpha[first + t]);
+      targets_of[found == solutions.end() ? nullptr : &found->second].push_back(t);
     }
-    const at::Tensor held = at::tensor(targets, at::kLong).to(responses.device());
-    dual.index_copy_(1, held, solve_alike(factor, responses.index_select(1, held), value));
-  }
-  if (!others.empty()) {
-    const at::Tensor held = at::tensor(others, at::kLong).to(responses.device());
-    dual.index_copy_(
-        1, held, solve_each(factor, responses.index_select(1, held), alphas.index_select(0, held)));
-  }
+    const at::Tensor rows = at::empty({n_tile, n}, y.options());
+    for (const auto& [solution, targets] : targets_of) {
+      const at::Tensor held = at::tensor(targets, at::kLong).to(y.device());
+      const at::Tensor own = y.index_select(0, held);
+      const at::Tensor out = at::empty({own.size(0), n}, y.options());
+      if (solution != nullptr) {
+        solution->multiply(own, out);
+      } else {
+        const at::Tensor penalties = alphas.narrow(0, first, n_tile).index_select(0, held);
+        const at::Tensor coefs = at::empty({own.size(0), vectors.size(1)}, y.options());
+        along.multiply(own, coefs);
+        coefs.mul_(inverse_of(factor.values + penalties.unsqueeze(1)).to(dtype));
+        across.multiply(coefs, out);
+      }
+      rows.index_copy_(0, held, out);
+    }
+    dual.narrow(1, first, n_tile).copy_(rows.t());
+  });
   return dual;
 }
 
