@@ -14,9 +14,9 @@
 #include <limits>
 
 #include "dnnbrain/core/error.hpp"
+#include "dnnbrain/tensor/eigenpairs.hpp"
 #include "dnnbrain/tensor/symmetric.hpp"
 #include "dnnbrain/tensor/tiles.hpp"
-#include "dnnbrain/tensor/eigenpairs.hpp"
 
 namespace dnnbrain {
 
