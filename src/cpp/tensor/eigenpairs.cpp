@@ -214,6 +214,9 @@ void normalise(Rows& z) {
   }
 }
 
+/// A number from -1 to 1.
+double draw(RandomStream& stream) { return static_cast<double>(stream.next()) * 0x1p-31 - 1.0; }
+
 /// Vectors that belong to the values, (n, k), of which close ones are not orthogonal.
 at::Tensor iterate_inversely(const Tridiagonal& t, const std::vector<double>& values) {
   const Index n = t.size();
@@ -232,7 +235,7 @@ at::Tensor iterate_inversely(const Tridiagonal& t, const std::vector<double>& va
     }
     RandomStream stream(0, static_cast<std::uint64_t>(first));
     for (Lanes& row : z) {
-      for (double& value : row) value = static_cast<double>(stream.next()) * 0x1p-31 - 1.0;
+      for (double& value : row) value = draw(stream);
     }
     eliminate(t.diagonal.data(), t.off.data(), n, x, e);
     for (int iteration = 0; iteration < kIterations; ++iteration) {
@@ -318,9 +321,8 @@ std::optional<Eigenpairs> decompose_all(const at::Tensor& matrix) {
   // What is orthogonal leaves any vector as it is.
   const at::Tensor probe = at::empty({n}, at::kDouble);
   RandomStream stream(1, 0);
-  for (Index i = 0; i < n; ++i) {
-    probe.mutable_data_ptr<double>()[i] = static_cast<double>(stream.next()) * 0x1p-31 - 1.0;
-  }
+  double* const entries = probe.mutable_data_ptr<double>();
+  for (Index i = 0; i < n; ++i) entries[i] = draw(stream);
   const at::Tensor back = at::mv(vectors, at::mv(vectors.t(), probe)) - probe;
   const double allowed = kResidual * kEps * static_cast<double>(n);
   // Written so that NaN does not pass.

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "dnnbrain/core/clones.hpp"
 #include "dnnbrain/core/error.hpp"
@@ -140,18 +141,19 @@ Reflection reflect(double* x, Index n) {
 
 }  // namespace
 
-Tridiagonalisation::Tridiagonalisation(const at::Tensor& matrix)
-    : n_(matrix.size(0)), reflections_(matrix.clone()), taus_(static_cast<std::size_t>(n_)) {
+Tridiagonalisation::Tridiagonalisation(at::Tensor matrix)
+    : n_(matrix.size(0)), reflections_(std::move(matrix)), taus_(static_cast<std::size_t>(n_)) {
   const at::NoGradGuard no_grad;
-  DNNBRAIN_REQUIRE(matrix.dim() == 2 && matrix.size(1) == n_ && n_ >= 1 && matrix.is_cpu() &&
-                       matrix.scalar_type() == at::kDouble && matrix.is_contiguous(),
+  DNNBRAIN_REQUIRE(reflections_.dim() == 2 && reflections_.size(1) == n_ && n_ >= 1 &&
+                       reflections_.is_cpu() && reflections_.scalar_type() == at::kDouble &&
+                       reflections_.is_contiguous(),
                    "matrix must be float64 of shape (n, n), contiguous, on the CPU.");
   t_.diagonal.resize(static_cast<std::size_t>(n_));
   t_.off.resize(static_cast<std::size_t>(n_ - 1));
   double* const a = reflections_.mutable_data_ptr<double>();
   // Of a block, row k of the first half is v of its k-th reflection and of the second what A
   // becomes by it: A -= v w' + w v'.
-  const at::Tensor pairs = at::empty({2 * kBlock, n_}, matrix.options());
+  const at::Tensor pairs = at::empty({2 * kBlock, n_}, reflections_.options());
   double* const v = pairs.mutable_data_ptr<double>();
   double* const w = v + kBlock * n_;
 

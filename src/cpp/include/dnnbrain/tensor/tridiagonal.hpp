@@ -31,8 +31,9 @@ struct Tridiagonal {
 
 class Tridiagonalisation {
  public:
-  /// `matrix`: (n, n) fp64 contiguous on the CPU, n >= 1; its lower triangle is read.
-  explicit Tridiagonalisation(const at::Tensor& matrix);
+  /// `matrix`: (n, n) fp64 contiguous on the CPU, n >= 1; its lower triangle is read, and it is
+  /// overwritten.
+  explicit Tridiagonalisation(at::Tensor matrix);
 
   const Tridiagonal& tridiagonal() const { return t_; }
 
