@@ -122,13 +122,6 @@ DNNBRAIN_INLINE std::uint64_t weighted(const __m256i& lanes) {
 
 /// From the top bit down to `last`.
 template <class T>
-struct Parted {
-  Level<T> level;
-  T* free;  // the level that is not in use
-  std::uint64_t sum;
-};
-
-template <class T>
 DNNBRAIN_INLINE Parted<T> part_down_to(unsigned last, const T* values, std::size_t n, T* levels) {
   Parted<T> parted{{values, n, values, 0}, levels, 0};
   T* other = levels + level_size(n);
@@ -163,23 +156,19 @@ DNNBRAIN_TARGET std::uint64_t avx2(const std::uint32_t* values,
                                    std::uint32_t* levels,
                                    std::span<const std::size_t> segments) {
   const Parted<std::uint32_t> parted = part_down_to(16, values, n, levels);
-  // Of what is left, 16 bits are written over the level that held the rest; segment by segment it
-  // then stays in the cache.
-  auto* const narrow = reinterpret_cast<std::uint16_t*>(parted.free);
-  std::uint16_t* end = narrow;
+  // Of what is left, 16 bits are written over the level that held the rest.
+  auto* end = reinterpret_cast<std::uint16_t*>(parted.free);
   for (const auto& [run, size] : {std::pair{parted.level.zeros, parted.level.n_zero},
                                   std::pair{parted.level.ones, parted.level.n_one}}) {
     for (std::size_t i = 0; i < size; ++i) *end++ = static_cast<std::uint16_t>(run[i]);
   }
-  auto* const room =
-      reinterpret_cast<std::uint16_t*>(parted.free == levels ? levels + level_size(n) : levels);
-  std::uint64_t sum = parted.sum;
-  const std::uint16_t* begin = narrow;
-  for (const std::size_t size : segments) {
-    sum += avx2(begin, size, room);
-    begin += size;
-  }
-  return sum;
+  return sum_with_segments(parted,
+                           levels,
+                           n,
+                           segments,
+                           [](const std::uint16_t* of, std::size_t size, std::uint16_t* room) {
+                             return avx2(of, size, room);
+                           });
 }
 
 }  // namespace dnnbrain::bit_planes

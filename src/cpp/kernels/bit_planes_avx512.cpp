@@ -70,17 +70,11 @@ DNNBRAIN_F DNNBRAIN_INLINE std::uint64_t lane_sum(const __m512i& lanes) {
 }
 
 /// From the top bit down to `last`.
-struct Parted {
-  Level<std::uint32_t> level;
-  std::uint32_t* free;  // the level that is not in use
-  std::uint64_t sum;
-};
-
-DNNBRAIN_F DNNBRAIN_INLINE Parted part_down_to(unsigned last,
-                                               const std::uint32_t* values,
-                                               std::size_t n,
-                                               std::uint32_t* levels) {
-  Parted parted{{values, n, values, 0}, levels, 0};
+DNNBRAIN_F DNNBRAIN_INLINE Parted<std::uint32_t> part_down_to(unsigned last,
+                                                              const std::uint32_t* values,
+                                                              std::size_t n,
+                                                              std::uint32_t* levels) {
+  Parted<std::uint32_t> parted{{values, n, values, 0}, levels, 0};
   std::uint32_t* other = levels + level_size(n);
   __m512i lanes = _mm512_setzero_si512();
   for (unsigned bit = top_bit(n) + 1; bit-- > last;) {
@@ -239,7 +233,7 @@ DNNBRAIN_VBMI2 DNNBRAIN_INLINE __m512i part_segments(const std::uint8_t* values,
 }  // namespace
 
 DNNBRAIN_F std::uint64_t avx512(const std::uint32_t* values, std::size_t n, std::uint32_t* levels) {
-  const Parted parted = part_down_to(6, values, n, levels);
+  const Parted<std::uint32_t> parted = part_down_to(6, values, n, levels);
   return parted.sum + words(parted.level.zeros, parted.level.n_zero) +
          words(parted.level.ones, parted.level.n_one);
 }
@@ -304,11 +298,9 @@ DNNBRAIN_VBMI2 std::uint64_t avx512vbmi2(const std::uint32_t* values,
                                          std::size_t n,
                                          std::uint32_t* levels,
                                          std::span<const std::size_t> segments) {
-  const Parted parted = part_down_to(16, values, n, levels);
-  // Of what is left, 16 bits are written over the level that held the rest; segment by segment it
-  // then stays in the cache.
-  auto* const narrow = reinterpret_cast<std::uint16_t*>(parted.free);
-  std::uint16_t* end = narrow;
+  const Parted<std::uint32_t> parted = part_down_to(16, values, n, levels);
+  // Of what is left, 16 bits are written over the level that held the rest.
+  auto* end = reinterpret_cast<std::uint16_t*>(parted.free);
   for (const auto& [run, size] : {std::pair{parted.level.zeros, parted.level.n_zero},
                                   std::pair{parted.level.ones, parted.level.n_one}}) {
     for (std::size_t i = 0; i < size; i += 16, end += 16) {
@@ -316,15 +308,13 @@ DNNBRAIN_VBMI2 std::uint64_t avx512vbmi2(const std::uint32_t* values,
                           _mm512_cvtepi32_epi16(_mm512_loadu_si512(run + i)));
     }
   }
-  auto* const room =
-      reinterpret_cast<std::uint16_t*>(parted.free == levels ? levels + level_size(n) : levels);
-  std::uint64_t sum = parted.sum;
-  const std::uint16_t* begin = narrow;
-  for (const std::size_t size : segments) {
-    sum += avx512vbmi2(begin, size, room);
-    begin += size;
-  }
-  return sum;
+  return sum_with_segments(parted,
+                           levels,
+                           n,
+                           segments,
+                           [](const std::uint16_t* of, std::size_t size, std::uint16_t* room) {
+                             return avx512vbmi2(of, size, room);
+                           });
 }
 
 }  // namespace dnnbrain::bit_planes

@@ -31,6 +31,33 @@ struct Level {
   std::size_t n_one;
 };
 
+/// What parting leaves.
+template <class T>
+struct Parted {
+  Level<T> level;
+  T* free;  // the level that is not in use
+  std::uint64_t sum;
+};
+
+/// The sum with those of segments of 16 bits, which stand in the free level. Segment by segment,
+/// what remains to be done stays in the cache; count(values, n, levels) does it.
+template <class Count>
+[[gnu::always_inline]] inline std::uint64_t sum_with_segments(const Parted<std::uint32_t>& parted,
+                                                              std::uint32_t* levels,
+                                                              std::size_t n,
+                                                              std::span<const std::size_t> segments,
+                                                              const Count& count) {
+  auto* const room =
+      reinterpret_cast<std::uint16_t*>(parted.free == levels ? levels + level_size(n) : levels);
+  const auto* begin = reinterpret_cast<const std::uint16_t*>(parted.free);
+  std::uint64_t sum = parted.sum;
+  for (const std::size_t size : segments) {
+    sum += count(begin, size, room);
+    begin += size;
+  }
+  return sum;
+}
+
 /// Segments of 64 values, four at a time: their words do not wait for each other.
 template <class T>
 [[gnu::always_inline]] inline std::uint64_t words(const T* values, std::size_t n) {
