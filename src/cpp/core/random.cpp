@@ -1,5 +1,6 @@
 #include "dnnbrain/core/random.hpp"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -29,13 +30,11 @@ constexpr std::uint32_t high(std::uint64_t value) {
 constexpr std::size_t kTogether = 8;
 constexpr std::size_t kWordsTogether = 4 * kTogether;
 
-using Words = std::array<std::uint32_t, kWordsTogether>;
-
 /// Blocks first .. first + kTogether of a stream, as philox4x32 gives them one by one.
 DNNBRAIN_CLONES void blocks_of_any_machine(std::uint64_t seed,
                                            std::uint64_t stream,
                                            std::uint64_t first,
-                                           Words& out) {
+                                           std::uint32_t* out) {
   std::uint32_t counter[4][kTogether];
   for (std::size_t i = 0; i < kTogether; ++i) {
     counter[0][i] = low(first + i);
@@ -72,7 +71,7 @@ DNNBRAIN_CLONES void blocks_of_any_machine(std::uint64_t seed,
 [[gnu::target("avx512f")]] void blocks_avx512(std::uint64_t seed,
                                               std::uint64_t stream,
                                               std::uint64_t first,
-                                              Words& out) {
+                                              std::uint32_t* out) {
   static_assert(kTogether == 8);
   constexpr int kXorOfThree = 0x96;
   const __m512i multiplier0 = _mm512_set1_epi64(kMultiplier0);
@@ -103,8 +102,8 @@ DNNBRAIN_CLONES void blocks_of_any_machine(std::uint64_t seed,
   const __m512i odd = _mm512_unpackhi_epi64(words01, words23);
   const __m512i first_four = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
   const __m512i last_four = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
-  _mm512_storeu_si512(out.data(), _mm512_permutex2var_epi64(even, first_four, odd));
-  _mm512_storeu_si512(out.data() + 16, _mm512_permutex2var_epi64(even, last_four, odd));
+  _mm512_storeu_si512(out, _mm512_permutex2var_epi64(even, first_four, odd));
+  _mm512_storeu_si512(out + 16, _mm512_permutex2var_epi64(even, last_four, odd));
 }
 
 #pragma GCC diagnostic pop
@@ -112,7 +111,7 @@ DNNBRAIN_CLONES void blocks_of_any_machine(std::uint64_t seed,
 [[gnu::target("avx2")]] void blocks_avx2(std::uint64_t seed,
                                          std::uint64_t stream,
                                          std::uint64_t first,
-                                         Words& out) {
+                                         std::uint32_t* out) {
   constexpr int kParts = 2;
   static_assert(kTogether == 4 * kParts);
   const __m256i multiplier0 = _mm256_set1_epi64x(kMultiplier0);
@@ -134,11 +133,11 @@ DNNBRAIN_CLONES void blocks_of_any_machine(std::uint64_t seed,
     for (int part = 0; part < kParts; ++part) {
       const __m256i product0 = _mm256_mul_epu32(word0[part], multiplier0);
       const __m256i product1 = _mm256_mul_epu32(word2[part], multiplier1);
-      word0[part] = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(product1, 32), word1[part]),
-                                     _mm256_set1_epi64x(key0));
+      word0[part] = _mm256_xor_si256(_mm256_srli_epi64(product1, 32),
+                                     _mm256_xor_si256(word1[part], _mm256_set1_epi64x(key0)));
       word1[part] = product1;
-      word2[part] = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(product0, 32), word3[part]),
-                                     _mm256_set1_epi64x(key1));
+      word2[part] = _mm256_xor_si256(_mm256_srli_epi64(product0, 32),
+                                     _mm256_xor_si256(word3[part], _mm256_set1_epi64x(key1)));
       word3[part] = product0;
     }
   }
@@ -150,7 +149,7 @@ DNNBRAIN_CLONES void blocks_of_any_machine(std::uint64_t seed,
         _mm256_blend_epi32(word2[part], _mm256_slli_epi64(word3[part], 32), kUpper);
     const __m256i even = _mm256_unpacklo_epi64(words01, words23);
     const __m256i odd = _mm256_unpackhi_epi64(words01, words23);
-    auto* const to = reinterpret_cast<__m256i*>(out.data() + 16 * part);
+    auto* const to = reinterpret_cast<__m256i*>(out + 16 * part);
     _mm256_storeu_si256(to, _mm256_permute2x128_si256(even, odd, 0x20));
     _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(even, odd, 0x31));
   }
@@ -158,7 +157,7 @@ DNNBRAIN_CLONES void blocks_of_any_machine(std::uint64_t seed,
 
 #endif
 
-using PhiloxBlocks = void (*)(std::uint64_t, std::uint64_t, std::uint64_t, Words&);
+using PhiloxBlocks = void (*)(std::uint64_t, std::uint64_t, std::uint64_t, std::uint32_t*);
 
 PhiloxBlocks choose_philox_blocks() {
 #ifdef __x86_64__
@@ -168,41 +167,26 @@ PhiloxBlocks choose_philox_blocks() {
   return blocks_of_any_machine;
 }
 
-/// The words of a stream, for those who will read many.
-class LongStream {
- public:
-  LongStream(std::uint64_t seed, std::uint64_t stream) : seed_(seed), stream_(stream) {
-    static const PhiloxBlocks chosen = choose_philox_blocks();
-    philox_blocks_ = chosen;
-  }
-
-  std::uint32_t next() {
-    if (used_ == kWordsTogether) {
-      philox_blocks_(seed_, stream_, block_, words_);
-      block_ += kTogether;
-      used_ = 0;
+/// Fisher-Yates with one word for each number. False, where a word would have to be looked at again
+/// for its number to be without bias, which is once in about 2^33 / n^2 permutations.
+bool permute_quickly(std::uint64_t seed, std::uint64_t index, std::span<std::int32_t> out) {
+  static const PhiloxBlocks philox_blocks = choose_philox_blocks();
+  std::iota(out.begin(), out.end(), 0);
+  std::array<std::uint32_t, 3 * kWordsTogether> words;
+  std::uint64_t block = 0;
+  bool doubtful = false;
+  for (std::size_t last = out.size(); last > 1;) {
+    const std::size_t n_word = std::min(last - 1, words.size());
+    for (std::size_t at = 0; at < n_word; at += kWordsTogether, block += kTogether) {
+      philox_blocks(seed, index, block, words.data() + at);
     }
-    return words_[used_++];
+    for (std::size_t k = 0; k < n_word; ++k, --last) {
+      const std::uint64_t product = std::uint64_t{words[k]} * last;
+      doubtful |= low(product) < last;
+      std::swap(out[last - 1], out[high(product)]);
+    }
   }
-
- private:
-  PhiloxBlocks philox_blocks_;
-  std::uint64_t seed_;
-  std::uint64_t stream_;
-  std::uint64_t block_ = 0;
-  std::size_t used_ = kWordsTogether;
-  Words words_;
-};
-
-/// A uniform integer in [0, bound), without bias (Lemire 2019).
-template <class Stream>
-std::uint32_t uniform_below(Stream& stream, std::uint32_t bound) {
-  std::uint64_t product = std::uint64_t{stream.next()} * bound;
-  if (low(product) < bound) {
-    const std::uint32_t threshold = (0u - bound) % bound;
-    while (low(product) < threshold) product = std::uint64_t{stream.next()} * bound;
-  }
-  return high(product);
+  return !doubtful;
 }
 
 }  // namespace
@@ -234,13 +218,21 @@ std::uint32_t RandomStream::next() {
   return words_[static_cast<std::size_t>(used_++)];
 }
 
-std::uint32_t RandomStream::below(std::uint32_t bound) { return uniform_below(*this, bound); }
+std::uint32_t RandomStream::below(std::uint32_t bound) {
+  std::uint64_t product = std::uint64_t{next()} * bound;
+  if (low(product) < bound) {
+    const std::uint32_t threshold = (0u - bound) % bound;
+    while (low(product) < threshold) product = std::uint64_t{next()} * bound;
+  }
+  return high(product);
+}
 
 void random_permutation(std::uint64_t seed, std::uint64_t index, std::span<std::int32_t> out) {
+  if (permute_quickly(seed, index, out)) return;
   std::iota(out.begin(), out.end(), 0);
-  LongStream stream(seed, index);
+  RandomStream stream(seed, index);
   for (std::size_t last = out.size(); last > 1; --last) {
-    std::swap(out[last - 1], out[uniform_below(stream, static_cast<std::uint32_t>(last))]);
+    std::swap(out[last - 1], out[stream.below(static_cast<std::uint32_t>(last))]);
   }
 }
 

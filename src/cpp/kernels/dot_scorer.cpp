@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "dnnbrain/core/parallel.hpp"
 #include "dnnbrain/kernels/digit_products.hpp"
 #include "dnnbrain/kernels/pair_table.hpp"
 #include "dnnbrain/kernels/panel_products.hpp"
@@ -18,11 +19,41 @@ namespace {
 /// count.
 constexpr double kRounding = 1e-12;
 
-std::vector<DotForm> forms_of(const MatrixView& rdms, Comparator comparator) {
-  std::vector<DotForm> forms;
-  for (Index rdm = 0; rdm < rdms.rows(); ++rdm) {
-    forms.push_back(dot_form(row_of(rdms, rdm), comparator));
-  }
+/// on_model(index) and on_subject(index) for each, where the threads share all of them.
+template <class OnModel, class OnSubject>
+void for_each_rdm(std::size_t n_model,
+                  std::size_t n_subject,
+                  int n_threads,
+                  const OnModel& on_model,
+                  const OnSubject& on_subject) {
+  parallel_chunks(static_cast<Index>(n_model + n_subject), n_threads, [&](Index begin, Index end) {
+    for (auto rdm = static_cast<std::size_t>(begin); rdm < static_cast<std::size_t>(end); ++rdm) {
+      rdm < n_model ? on_model(rdm) : on_subject(rdm - n_model);
+    }
+  });
+}
+
+struct Forms {
+  std::vector<DotForm> models;
+  std::vector<DotForm> subjects;
+};
+
+Forms forms_of(const MatrixView& models,
+               const MatrixView& subjects,
+               Comparator comparator,
+               int n_threads) {
+  Forms forms;
+  forms.models.resize(static_cast<std::size_t>(models.rows()));
+  forms.subjects.resize(static_cast<std::size_t>(subjects.rows()));
+  const auto form_of = [&](const MatrixView& rdms, std::size_t rdm) {
+    return dot_form(row_of(rdms, static_cast<Index>(rdm)), comparator);
+  };
+  for_each_rdm(
+      forms.models.size(),
+      forms.subjects.size(),
+      n_threads,
+      [&](std::size_t rdm) { forms.models[rdm] = form_of(models, rdm); },
+      [&](std::size_t rdm) { forms.subjects[rdm] = form_of(subjects, rdm); });
   return forms;
 }
 
@@ -60,16 +91,21 @@ void scale_sums(const std::vector<Sum>& sums,
 template <class Products>
 class RankScorer final : public PermutedScorer {
  public:
-  RankScorer(const std::vector<DotForm>& models,
-             const std::vector<DotForm>& subjects,
-             Index n_cond,
-             double ns_per_pair)
+  RankScorer(const Forms& forms, Index n_cond, double ns_per_pair, int n_threads)
       : products_(n_cond),
-        model_scales_(scales_of(models)),
-        subject_scales_(scales_of(subjects)),
+        models_(forms.models.size()),
+        subjects_(forms.subjects.size()),
+        model_scales_(scales_of(forms.models)),
+        subject_scales_(scales_of(forms.subjects)),
         ns_per_model_(static_cast<double>(pair_count(n_cond)) * ns_per_pair) {
-    for (const DotForm& form : models) models_.push_back(products_.table(whole_numbers(form)));
-    for (const DotForm& form : subjects) subjects_.push_back(products_.fixed(whole_numbers(form)));
+    for_each_rdm(
+        models_.size(),
+        subjects_.size(),
+        n_threads,
+        [&](std::size_t rdm) { models_[rdm] = products_.table(whole_numbers(forms.models[rdm])); },
+        [&](std::size_t rdm) {
+          subjects_[rdm] = products_.fixed(whole_numbers(forms.subjects[rdm]));
+        });
   }
 
   std::unique_ptr<Room> room() const override { return std::make_unique<DotRoom<std::int64_t>>(); }
@@ -111,14 +147,12 @@ class RankScorer final : public PermutedScorer {
 /// Real numbers, and ranks of very many conditions.
 class PanelScorer final : public PermutedScorer {
  public:
-  PanelScorer(const std::vector<DotForm>& models,
-              const std::vector<DotForm>& subjects,
-              Index n_cond)
+  PanelScorer(const Forms& forms, Index n_cond)
       : n_cond_(n_cond),
-        products_(stacked(subjects)),
-        model_scales_(scales_of(models)),
-        subject_scales_(scales_of(subjects)) {
-    for (const DotForm& form : models) {
+        products_(stacked(forms.subjects)),
+        model_scales_(scales_of(forms.models)),
+        subject_scales_(scales_of(forms.subjects)) {
+    for (const DotForm& form : forms.models) {
       tables_.push_back(square_table(std::span<const double>(form.values), n_cond));
     }
   }
@@ -172,20 +206,21 @@ class PanelScorer final : public PermutedScorer {
 std::unique_ptr<PermutedScorer> make_dot_scorer(const MatrixView& models,
                                                 const MatrixView& subjects,
                                                 Index n_cond,
-                                                Comparator comparator) {
-  const std::vector<DotForm> x = forms_of(models, comparator);
-  const std::vector<DotForm> y = forms_of(subjects, comparator);
+                                                Comparator comparator,
+                                                int n_threads) {
+  const Forms forms = forms_of(models, subjects, comparator, n_threads);
   const bool ranks = comparator == Comparator::kSpearman || comparator == Comparator::kRhoA;
   const auto n = static_cast<double>(n_cond);
   const auto n_subject = static_cast<double>(subjects.rows());
   if (ranks && n_cond <= DigitProducts::kMostConditions && DigitProducts::available()) {
     return std::make_unique<RankScorer<DigitProducts>>(
-        x, y, n_cond, 0.05 + 1e-4 * n + 0.03 * n_subject);
+        forms, n_cond, 0.05 + 1e-4 * n + 0.03 * n_subject, n_threads);
   }
   if (ranks && n_cond <= StripProducts::kMostConditions) {
-    return std::make_unique<RankScorer<StripProducts>>(x, y, n_cond, 0.2 + 0.1 * n_subject);
+    return std::make_unique<RankScorer<StripProducts>>(
+        forms, n_cond, 0.2 + 0.1 * n_subject, n_threads);
   }
-  return std::make_unique<PanelScorer>(x, y, n_cond);
+  return std::make_unique<PanelScorer>(forms, n_cond);
 }
 
 }  // namespace dnnbrain

@@ -21,9 +21,11 @@ namespace {
 std::unique_ptr<PermutedScorer> make_scorer(const MatrixView& models,
                                             const MatrixView& subjects,
                                             Index n_cond,
-                                            Comparator comparator) {
-  return counts_pairs(comparator) ? make_kendall_scorer(models, subjects, n_cond, comparator)
-                                  : make_dot_scorer(models, subjects, n_cond, comparator);
+                                            const PermutationOptions& options) {
+  const Comparator comparator = options.comparator;
+  return counts_pairs(comparator)
+             ? make_kendall_scorer(models, subjects, n_cond, comparator)
+             : make_dot_scorer(models, subjects, n_cond, comparator, options.n_threads);
 }
 
 /// What is done between two looks at the monitor: some permutations of some models, at most about
@@ -44,51 +46,94 @@ BlockShape block_shape(double ns_per_model, Index n_model, Index n_order, int n_
   return {std::min(n_here * n_threads, n_order), tile};
 }
 
-void write_orders(const Relabellings& relabellings,
-                  Index first,
-                  Eigen::Ref<OrderMatrix> orders,
-                  int n_threads) {
-  parallel_chunks(orders.rows(), n_threads, [&](Index begin, Index end) {
-    for (Index row = begin; row < end; ++row) {
-      relabellings.write(first + row,
-                         {orders.row(row).data(), static_cast<std::size_t>(orders.cols())});
+/// Relabellings that are written and scored before the next: they stay in a cache.
+constexpr Index kTogether = 128;
+
+/// The models of a block, and where their scores go.
+struct ModelTile {
+  Index first;
+  Index n;
+  Eigen::Ref<Matrix> scores;  // (n_order, n * n_subject)
+};
+
+/// Some relabellings. Where several tiles of models are scored with them, they are kept.
+class BlockOrders {
+ public:
+  BlockOrders(const Relabellings& relabellings, Index n_cond, Index n_kept)
+      : relabellings_(relabellings), n_cond_(n_cond), kept_(n_kept, n_cond) {}
+
+  /// Those from `number` on, not yet written.
+  void begin(Index number) {
+    number_ = number;
+    written_ = false;
+  }
+
+  /// All of the block were asked for.
+  void end() { written_ = kept_.rows() > 0; }
+
+  /// Rows first .. first + n, in `own` or where they are kept.
+  OrderView rows(Index first, Index n, OrderMatrix& own) {
+    const bool keeps = kept_.rows() > 0;
+    if (!keeps && own.rows() < n) own.resize(n, n_cond_);
+    Eigen::Ref<OrderMatrix> to = keeps ? kept_.middleRows(first, n) : own.topRows(n);
+    if (!written_) {
+      for (Index row = 0; row < n; ++row) {
+        relabellings_.write(number_ + first + row,
+                            {to.row(row).data(), static_cast<std::size_t>(n_cond_)});
+      }
     }
-  });
-}
+    return to;
+  }
+
+ private:
+  const Relabellings& relabellings_;
+  Index n_cond_;
+  OrderMatrix kept_;  // (n_order, n_cond), or none
+  Index number_ = 0;
+  bool written_ = false;
+};
 
 /// Threads share the permutations or, where these are few, the models.
 void score_block(const PermutedScorer& scorer,
-                 const OrderView& orders,
-                 Index first_model,
-                 Index n_model,
+                 BlockOrders& orders,
+                 Index n_order,
                  int n_threads,
-                 Eigen::Ref<Matrix> scores) {  // (n_order, n_model * n_subject)
-  const Index n_order = orders.rows();
-  const Index n_subject = scores.cols() / n_model;
+                 ModelTile tile) {
   if (n_order >= n_threads) {
     parallel_chunks(n_order, n_threads, [&](Index begin, Index end) {
       const auto room = scorer.room();
-      scorer.score(orders.middleRows(begin, end - begin),
-                   first_model,
-                   n_model,
-                   *room,
-                   scores.middleRows(begin, end - begin));
+      OrderMatrix own;
+      for (Index first = begin; first < end; first += kTogether) {
+        const Index n_here = std::min(kTogether, end - first);
+        scorer.score(orders.rows(first, n_here, own),
+                     tile.first,
+                     tile.n,
+                     *room,
+                     tile.scores.middleRows(first, n_here));
+      }
     });
-    return;
+  } else {
+    OrderMatrix own;
+    const OrderView all = orders.rows(0, n_order, own);
+    const Index n_subject = tile.scores.cols() / tile.n;
+    parallel_chunks(tile.n, n_threads, [&](Index begin, Index end) {
+      const auto room = scorer.room();
+      scorer.score(all,
+                   tile.first + begin,
+                   end - begin,
+                   *room,
+                   tile.scores.middleCols(begin * n_subject, (end - begin) * n_subject));
+    });
   }
-  parallel_chunks(n_model, n_threads, [&](Index begin, Index end) {
-    const auto room = scorer.room();
-    scorer.score(orders,
-                 first_model + begin,
-                 end - begin,
-                 *room,
-                 scores.middleCols(begin * n_subject, (end - begin) * n_subject));
-  });
+  orders.end();
 }
 
 /// Similarities of x with y as they are.
-Matrix plain_scores(const MatrixView& x, const MatrixView& y, Index n_cond, Comparator comparator) {
-  const auto scorer = make_scorer(x, y, n_cond, comparator);
+Matrix plain_scores(const MatrixView& x,
+                    const MatrixView& y,
+                    Index n_cond,
+                    const PermutationOptions& options) {
+  const auto scorer = make_scorer(x, y, n_cond, options);
   OrderMatrix identity(1, n_cond);
   std::iota(identity.data(), identity.data() + n_cond, 0);
   Matrix scores(1, x.rows() * y.rows());
@@ -101,8 +146,8 @@ std::optional<Partial> make_partial(const MatrixView& subjects,
                                     const PermutationOptions& options) {
   const Matrix& controls = options.controls;
   if (controls.rows() == 0) return std::nullopt;
-  return Partial(plain_scores(controls, controls, n_cond, options.comparator),
-                 plain_scores(controls, subjects, n_cond, options.comparator),
+  return Partial(plain_scores(controls, controls, n_cond, options),
+                 plain_scores(controls, subjects, n_cond, options),
                  options.removal);
 }
 
@@ -187,7 +232,7 @@ PermutationResult permutation_test(const MatrixView& models,
   const Index n_subject = subjects.rows();
   const Matrix scored_with = references(subjects, options.controls);
   const Index n_score = scored_with.rows();  // of a model
-  const auto scorer = make_scorer(models, scored_with, n_cond, options.comparator);
+  const auto scorer = make_scorer(models, scored_with, n_cond, options);
   const std::optional<Partial> partial = make_partial(subjects, n_cond, options);
   const Relabellings relabellings = options.exhaustive
                                         ? Relabellings::all(n_cond)
@@ -197,7 +242,7 @@ PermutationResult permutation_test(const MatrixView& models,
 
   const BlockShape shape =
       block_shape(scorer->nanoseconds_per_model(), n_model, n_order, options.n_threads);
-  OrderMatrix orders(shape.n_order, n_cond);
+  BlockOrders orders(relabellings, n_cond, shape.n_model < n_model ? shape.n_order : 0);
   Matrix scores(shape.n_order, n_model * n_score);
   Matrix counted(partial ? shape.n_order : 0, partial ? n_model * n_subject : 0);
   PermutationResult result;
@@ -208,15 +253,16 @@ PermutationResult permutation_test(const MatrixView& models,
   monitor.start(n_order * n_model);
   for (Index first = 0; first < n_order; first += shape.n_order) {
     const Index n_here = std::min(shape.n_order, n_order - first);
-    write_orders(relabellings, first, orders.topRows(n_here), options.n_threads);
+    orders.begin(first);
     for (Index model = 0; model < n_model; model += shape.n_model) {
       const Index n_tile = std::min(shape.n_model, n_model - model);
       score_block(*scorer,
-                  orders.topRows(n_here),
-                  model,
-                  n_tile,
+                  orders,
+                  n_here,
                   options.n_threads,
-                  scores.block(0, model * n_score, n_here, n_tile * n_score));
+                  {.first = model,
+                   .n = n_tile,
+                   .scores = scores.block(0, model * n_score, n_here, n_tile * n_score)});
       monitor.step(n_here * n_tile);
     }
     if (partial) {

@@ -84,6 +84,24 @@ TEST(permutations_are_permutations_and_pure) {
   random_permutation(9, 0, {});
 }
 
+// In the longest, words are met that have to be drawn again.
+TEST(permutations_are_fisher_yates_on_a_stream) {
+  std::vector<std::size_t> sizes(200);
+  std::iota(sizes.begin(), sizes.end(), std::size_t{1});
+  sizes.insert(sizes.end(), {1000, 200000});
+  for (const std::size_t size : sizes) {
+    std::vector<std::int32_t> expected(size);
+    std::iota(expected.begin(), expected.end(), 0);
+    RandomStream stream(5, size);
+    for (std::size_t last = size; last > 1; --last) {
+      std::swap(expected[last - 1], expected[stream.below(static_cast<std::uint32_t>(last))]);
+    }
+    std::vector<std::int32_t> order(size);
+    random_permutation(5, size, order);
+    CHECK(order == expected);
+  }
+}
+
 TEST(all_permutations_of_four_are_equally_likely) {
   constexpr int kDraws = 48000;
   std::array<int, 256> counts{};

@@ -21,6 +21,7 @@ namespace dnnbrain {
 std::unique_ptr<PermutedScorer> make_dot_scorer(const MatrixView& models,    // (n_model, n_pair)
                                                 const MatrixView& subjects,  // (n_subject, n_pair)
                                                 Index n_cond,
-                                                Comparator comparator);
+                                                Comparator comparator,
+                                                int n_threads);
 
 }  // namespace dnnbrain

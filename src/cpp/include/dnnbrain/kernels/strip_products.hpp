@@ -2,9 +2,9 @@
 //
 //   out[p, s] = sum_{i < j} a[order_p[i], order_p[j]] b_s[i, j]                    exact integers
 //
-// Nothing is gathered value by value. Sixteen rows of the relabelled RDM are sixteen rows of a;
-// turned, so that the sixteen values of a column lie side by side, column order_p[j] of that strip
-// is one load, and meets sixteen values of b that were laid out like this beforehand.
+// Nothing is gathered value by value. Eight rows of the relabelled RDM are eight rows of a; turned,
+// so that the eight values of a column lie side by side, column order_p[j] of that strip is one
+// load, and meets eight values of b that were laid out like this beforehand.
 //
 //   strip[c, r] = a[order[i0 + r], c];   out += sum_{j > i0} strip[order[j], :] . b[i0 :, j]
 //
@@ -29,18 +29,18 @@ struct StripDigits {
   struct alignas(64) Line {
     std::int16_t of[32];
   };
-  std::vector<Line> lines;  // a table's rows of digits; fixed: strips, (column, P, row of 16)
+  std::vector<Line> lines;  // a table's rows of digits; fixed: strips, (column, P, row of 8)
 };
 
 /// Where values of 16 bits lie.
 struct StripLayout {
   Index n_cond;
-  Index n_column;      // n_cond, in whole strips
+  Index n_column;      // n_cond, in whole blocks of 16
   Index row_stride;    // from a row of a table to the next
-  Index strip_size;    // from a strip to the next: (n_column, P, 16)
+  Index strip_size;    // from a strip to the next: (n_column, P, 8)
   Index n_digit;       // P
   int log_base;        // k
-  Index most_columns;  // of a strip whose products sums of 32 bits hold
+  Index most_columns;  // of a strip whose products a sum of 32 bits holds
 };
 
 class StripProducts {
