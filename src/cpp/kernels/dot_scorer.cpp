@@ -218,7 +218,7 @@ std::unique_ptr<PermutedScorer> make_dot_scorer(const MatrixView& models,
   }
   if (ranks && n_cond <= StripProducts::kMostConditions) {
     return std::make_unique<RankScorer<StripProducts>>(
-        forms, n_cond, 0.2 + 0.1 * n_subject, n_threads);
+        forms, n_cond, 0.1 + 0.05 * n_subject, n_threads);
   }
   return std::make_unique<PanelScorer>(forms, n_cond);
 }

@@ -2,11 +2,9 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/aminmax.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/maximum.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/sum.h>
@@ -15,9 +13,11 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
+#include "dnnbrain/core/clones.hpp"
 #include "dnnbrain/core/error.hpp"
 #include "dnnbrain/tensor/symmetric.hpp"
 #include "dnnbrain/tensor/tasks.hpp"
@@ -72,18 +72,41 @@ at::Tensor condensed(const at::Tensor& gram, const Rows& rows) {
   return out;
 }
 
+/// out[j] = 1 - gram[j] / (length length_of[j]), for patterns behind one. In one loop: as
+/// operations on tensors it takes several times as long.
+DNNBRAIN_CLONES void one_minus_cosines(const double* __restrict gram,
+                                       double length,
+                                       const double* __restrict length_of,
+                                       Index n,
+                                       double* __restrict out) {
+  for (Index j = 0; j < n; ++j) {
+    const double distance = 1.0 - gram[j] / (length * length_of[j]);  // NaN stays NaN
+    out[j] = distance < kRounding ? 0.0 : distance > 2.0 ? 2.0 : distance;
+  }
+}
+
 /// 1 - cosine of the angle, from the Gram matrix of the patterns. `defined` marks those with
 /// length.
 at::Tensor one_minus_cosine(const at::Tensor& gram, const at::Tensor& defined) {
   const Index n = gram.size(0);
   const at::Tensor length = at::where(defined, gram.diagonal().clamp_min(0).sqrt(), kNaN);
-  return condensed(gram, [&](Index first, Index n_row) {
-    const at::Tensor later = length.narrow(0, first, n - first);
-    at::Tensor distance = gram.narrow(0, first, n_row).narrow(1, first, n - first) /
-                          (later.narrow(0, 0, n_row).unsqueeze(1) * later);
-    distance.neg_().add_(1.0).clamp_max_(2.0);
-    return distance.masked_fill_(distance < kRounding, 0.0);
+  if (!gram.is_cpu()) {
+    const at::Tensor distance =
+        (1.0 - upper_triangle(gram / (length.unsqueeze(1) * length))).clamp_max_(2.0);
+    return distance.masked_fill(distance < kRounding, 0.0);
+  }
+  const at::Tensor out = at::empty({n * (n - 1) / 2}, gram.options());
+  const double* const lengths = length.const_data_ptr<double>();
+  for_each_task((n + kRowBlock - 1) / kRowBlock, /*parallel=*/true, [&](Index block) {
+    for (Index row = block * kRowBlock; row < std::min((block + 1) * kRowBlock, n); ++row) {
+      one_minus_cosines(gram.const_data_ptr<double>() + row * gram.stride(0) + row + 1,
+                        lengths[row],
+                        lengths + row + 1,
+                        n - 1 - row,
+                        out.mutable_data_ptr<double>() + row * n - row * (row + 1) / 2);
+    }
   });
+  return out;
 }
 
 at::Tensor distance_from_centred(const at::Tensor& gram, Dissimilarity metric) {
@@ -99,21 +122,46 @@ at::Tensor distance_from_centred(const at::Tensor& gram, Dissimilarity metric) {
   });
 }
 
-/// Mean of each row, and its largest absolute value: (n_stim,) fp64. Row by row, in cache: fp32
-/// features are summed as a copy in fp64.
+struct RowSize {
+  double mean;
+  double largest;  // in size
+};
+
+/// Differences from the first value are added up: those of a constant row are zero.
+template <class Value>
+[[gnu::always_inline]] inline RowSize row_size_of(const Value* values, Index n) {
+  const auto first = static_cast<double>(values[0]);
+  double sum = 0;
+  double largest = 0;
+#pragma omp simd reduction(+ : sum) reduction(max : largest)
+  for (Index j = 0; j < n; ++j) {
+    const auto value = static_cast<double>(values[j]);
+    sum += value - first;
+    largest = std::max(largest, std::abs(value));
+  }
+  return {first + sum / static_cast<double>(n), largest};
+}
+
+DNNBRAIN_CLONES RowSize row_size(const double* values, Index n) { return row_size_of(values, n); }
+DNNBRAIN_CLONES RowSize row_size(const float* values, Index n) { return row_size_of(values, n); }
+
+/// Mean of each row, and its largest absolute value: (n_stim,) fp64.
 std::pair<at::Tensor, at::Tensor> row_sizes(const at::Tensor& features) {
   if (!features.is_cpu()) {
     return {features.mean(1, /*keepdim=*/false, at::kDouble),
             at::linalg_vector_norm(features, kMaxNorm, 1).to(at::kDouble)};
   }
   const Index n_stim = features.size(0);
+  const Index n_feat = features.size(1);
   const at::Tensor means = at::empty({n_stim}, features.options().dtype(at::kDouble));
   const at::Tensor largest = at::empty({n_stim}, means.options());
+  const bool is_double = features.scalar_type() == at::kDouble;
   for_each_task(n_stim, /*parallel=*/true, [&](Index row) {
-    const at::Tensor values = features.narrow(0, row, 1);
-    means[row].copy_(values.mean(at::kDouble));
-    const auto [least, most] = at::aminmax(values);
-    largest[row].copy_(at::maximum(-least, most));
+    const at::Tensor values = features[row].to(is_double ? at::kDouble : at::kFloat).contiguous();
+    const RowSize size = is_double ? row_size(values.const_data_ptr<double>(), n_feat)
+                                   : row_size(values.const_data_ptr<float>(), n_feat);
+    means.mutable_data_ptr<double>()[row] = size.mean;
+    largest.mutable_data_ptr<double>()[row] = size.largest;
   });
   return {means, largest};
 }

@@ -15,6 +15,9 @@ namespace {
 /// Registers side by side that a tile is wide.
 constexpr Index kWide = 3;
 
+/// Bytes of a line of the cache.
+constexpr Index kLine = 64;
+
 // total[i, j] += sum_k a[k, i] b[k, j], both of them panels.
 //
 // One body for several instruction sets. A macro, because GCC takes vectors apart for the
@@ -28,6 +31,12 @@ constexpr Index kWide = 3;
     using SumPart                                                                                \
         [[gnu::vector_size(n_lane * sizeof(Sum)), gnu::may_alias, gnu::aligned(sizeof(Sum))]] =  \
             Sum;                                                                                 \
+    constexpr Index kSumsOfLine = kLine / static_cast<Index>(sizeof(Sum));                       \
+    for (Index i = 0; i < n_row; ++i) {                                                          \
+      for (Index j = 0; j < kWide * n_lane; j += kSumsOfLine) {                                  \
+        __builtin_prefetch(total + i * stride + j, 1);                                           \
+      }                                                                                          \
+    }                                                                                            \
     Part sum[n_row][kWide] = {};                                                                 \
     for (Index k = 0; k < n_col; ++k, a += kWide * n_lane, b += kWide * n_lane) {                \
       Part y[kWide];                                                                             \
@@ -37,8 +46,8 @@ constexpr Index kWide = 3;
         for (Index j = 0; j < kWide; ++j) sum[i][j] += x * y[j];                                 \
       }                                                                                          \
     }                                                                                            \
-    for (Index i = 0; i < n_row; ++i) {                                                          \
-      for (Index j = 0; j < kWide; ++j) {                                                        \
+    _Pragma("GCC unroll 8") for (Index i = 0; i < n_row; ++i) {                                  \
+      _Pragma("GCC unroll 8") for (Index j = 0; j < kWide; ++j) {                                \
         SumPart& to = *reinterpret_cast<SumPart*>(total + i * stride + j * n_lane);              \
         const SumPart found = __builtin_convertvector(sum[i][j], SumPart);                       \
         to = fresh ? found : to + found;                                                         \

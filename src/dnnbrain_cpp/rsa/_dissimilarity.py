@@ -272,7 +272,8 @@ def _condensed(
     if options.metric in _CROSSVALIDATED:
         return _crossvalidated(layer, options, name)
     patterns = as_float_array(layer, name, ndim=2)
-    check_patterns(patterns, name)
+    if options.metric not in METRICS:
+        check_patterns(patterns, name)
     means, ids = patterns, None
     if options.conditions is not None:
         means, ids = average_conditions(patterns, options.conditions)
@@ -284,7 +285,12 @@ def _condensed(
     if options.metric == "poisson":
         rates = _rates(means, options, name)
         return core.product_distances(as_tensor(rates), as_tensor(np.log(rates))), ids
-    return core.dissimilarities(as_tensor(means), METRICS[options.metric]), ids
+    distances = core.dissimilarities(as_tensor(means), METRICS[options.metric])
+    # What is not finite leaves its mark on its pattern's distances: no pass over the patterns
+    # beforehand.
+    if not bool(distances.sum().isfinite()):
+        check_patterns(patterns, name)
+    return distances, ids
 
 
 def _crossvalidated(
