@@ -204,6 +204,29 @@ def test_wrong_features(
         rsa.rdm(features, **options)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("metric", ["correlation", "cosine", "euclidean", "sqeuclidean"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("averaged", [False, True])
+def test_no_value_that_is_not_finite_gets_through(
+    bad: float, metric: str, averaged: bool, dtype: type
+) -> None:
+    features = np.random.default_rng(0).standard_normal((6, 40)).astype(dtype)
+    for row in range(6):
+        spoiled = features.copy()
+        spoiled[row, 39 - row] = bad
+        with pytest.raises(ValueError, match=rf"must be finite; 1 of 240.*\({row}, {39 - row}\)"):
+            rsa.rdm(spoiled, metric=metric, conditions=list("aabbcc") if averaged else None)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6, -1e12])
+def test_a_constant_pattern_of_any_size_is_found(offset: float) -> None:
+    features = np.random.default_rng(0).standard_normal((4, 100_003)) + offset
+    features[2] = offset + 1 / 3
+    with pytest.raises(ValueError, match="that of stimulus 2 does not"):
+        rsa.rdm(features)
+
+
 def test_nan_is_found_and_placed() -> None:
     features = patterns(5, 4)
     features[3, 2] = np.nan
