@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.spatial.distance import squareform
 
 from dnnbrain_cpp import rsa
@@ -279,3 +280,16 @@ def test_wrong_arguments(change: dict[str, Any], error: type[Exception], message
 def test_progress_may_stop_it() -> None:
     with pytest.raises(Cancelled):
         rsa.mantel(draw(99, 27), draw(99, 28), n_perm=10**7, progress=lambda done, total: False)
+
+
+def test_ranks_of_thousands_of_conditions() -> None:
+    # Their products add up to more than 64 bits hold.
+    x, y = np.random.default_rng(0).random((2, 2600 * 2599 // 2))
+    y += x
+    assert rsa.mantel(x, x, "spearman", n_perm=2, random_state=0).statistic == pytest.approx(
+        1, abs=1e-15
+    )
+    expected = stats.spearmanr(x, y).statistic
+    assert rsa.mantel(x, y, "spearman", n_perm=2, random_state=0).statistic == pytest.approx(
+        expected, abs=1e-12
+    )

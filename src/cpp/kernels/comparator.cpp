@@ -27,7 +27,10 @@ DotForm form_of_ranks(std::span<const double> values, Comparator comparator) {
   if (comparator == Comparator::kRhoA) {
     form.scale = 0.5 * std::sqrt(12.0 / (m * m * m - m));
   } else {
-    form.scale = 1.0 / v.matrix().norm();
+    // Squares of whole numbers; a sum of millions of them in fp64 would be off in the last digits.
+    long double square = 0;
+    for (const double value : form.values) square += static_cast<long double>(value * value);
+    form.scale = static_cast<double>(1 / std::sqrt(square));
   }
   return form;
 }

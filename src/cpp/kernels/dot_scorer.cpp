@@ -108,7 +108,7 @@ class RankScorer final : public PermutedScorer {
         });
   }
 
-  std::unique_ptr<Room> room() const override { return std::make_unique<DotRoom<std::int64_t>>(); }
+  std::unique_ptr<Room> room() const override { return std::make_unique<DotRoom<Sum>>(); }
 
   void score(const OrderView& orders,
              Index first_model,
@@ -116,7 +116,7 @@ class RankScorer final : public PermutedScorer {
              Room& room,
              Eigen::Ref<Matrix> out) const override {
     const auto n_subject = static_cast<Index>(subjects_.size());
-    std::vector<std::int64_t>& sums = static_cast<DotRoom<std::int64_t>&>(room).sums;
+    std::vector<Sum>& sums = static_cast<DotRoom<Sum>&>(room).sums;
     sums.resize(static_cast<std::size_t>(orders.rows() * n_subject));
     for (Index model = 0; model < n_model; ++model) {
       const auto index = static_cast<std::size_t>(first_model + model);
@@ -129,9 +129,11 @@ class RankScorer final : public PermutedScorer {
   }
 
   double nanoseconds_per_model() const override { return ns_per_model_; }
-  double rounding() const override { return 0.0; }  // equal sums are equal integers
+  double rounding() const override { return 0.0; }  // equal integers are equal sums
 
  private:
+  using Sum = typename Products::Sum;
+
   static std::vector<std::int32_t> whole_numbers(const DotForm& form) {
     return {form.values.begin(), form.values.end()};
   }

@@ -57,20 +57,23 @@ constexpr Index place_of(Index element) {
 /// Eight rows of a table.
 using Rows = std::array<const std::int16_t*, kRows>;
 
+/// Holds what products of all ranks of 8,192 conditions add up to; 64 bits do so for 2,400.
+__extension__ using Wide = __int128;
+
 /// Sums of products. Of one digit: parts of one sum. Of two: the first half of the first four are
 /// of low digits, the second of high ones; the last four are of a low and a high one.
 template <int P>
 struct alignas(32) Sums {
   std::int64_t of[P][4] = {};
 
-  std::int64_t total(int log_base) const {
-    const auto sum = [](const std::int64_t* part) { return part[0] + part[1]; };
-    const std::int64_t low = sum(of[0]);
-    const std::int64_t high = sum(of[0] + 2);
+  Wide total(int log_base) const {
+    const auto sum = [](const std::int64_t* part) { return Wide{part[0]} + part[1]; };
+    const Wide low = sum(of[0]);
+    const Wide high = sum(of[0] + 2);
     if constexpr (P == 1) {
       return low + high;
     } else {
-      const std::int64_t base = std::int64_t{1} << log_base;
+      const Wide base = Wide{1} << log_base;
       return (high * base + sum(of[1]) + sum(of[1] + 2)) * base + low;
     }
   }
@@ -322,7 +325,7 @@ void add_rest(const Job& job, Index first_row, std::span<const std::int32_t> ord
 }
 
 template <int P>
-void run_digits(const Job& job, bool in_registers, std::span<std::int64_t> out) {
+void run_digits(const Job& job, bool in_registers, std::span<double> out) {
   constexpr auto kColumnBytes = static_cast<std::uint32_t>(P * kRows * kValueBytes);
   const StripLayout& layout = job.layout;
   const Index n_order = static_cast<Index>(job.orders.size()) / layout.n_cond;
@@ -351,7 +354,7 @@ void run_digits(const Job& job, bool in_registers, std::span<std::int64_t> out) 
     }
     for (Index k = 0; k < n_here * n_b; ++k) {
       out[static_cast<std::size_t>(begin * n_b + k)] =
-          room.sums[static_cast<std::size_t>(k)].total(layout.log_base);
+          static_cast<double>(room.sums[static_cast<std::size_t>(k)].total(layout.log_base));
     }
   }
 }
@@ -425,7 +428,7 @@ StripDigits StripProducts::fixed(std::span<const std::int32_t> values) const {
 void StripProducts::run(const StripDigits& a,
                         std::span<const StripDigits> b,
                         std::span<const std::int32_t> orders,
-                        std::span<std::int64_t> out) const {
+                        std::span<double> out) const {
   const Job job{.layout = layout_, .table = a.lines.front().of, .b = b, .orders = orders};
   layout_.n_digit == 1 ? run_digits<1>(job, in_registers_, out)
                        : run_digits<2>(job, in_registers_, out);

@@ -37,6 +37,7 @@ struct DigitRows {
 class DigitProducts {
  public:
   using Digits = DigitRows;
+  using Sum = std::int64_t;
 
   static constexpr Index kMostConditions = 1024;
 

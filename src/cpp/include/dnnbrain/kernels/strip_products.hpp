@@ -1,6 +1,6 @@
 // Products of two RDMs of whole numbers, one of them under many relabellings of its conditions:
 //
-//   out[p, s] = sum_{i < j} a[order_p[i], order_p[j]] b_s[i, j]                    exact integers
+//   out[p, s] = sum_{i < j} a[order_p[i], order_p[j]] b_s[i, j]     exact integers, then rounded
 //
 // Nothing is gathered value by value. Eight rows of the relabelled RDM are eight rows of a; turned,
 // so that the eight values of a column lie side by side, column order_p[j] of that strip is one
@@ -46,6 +46,7 @@ struct StripLayout {
 class StripProducts {
  public:
   using Digits = StripDigits;
+  using Sum = double;
 
   static constexpr Index kMostConditions = 8192;
 
@@ -62,7 +63,7 @@ class StripProducts {
   void run(const StripDigits& a,                  // from table()
            std::span<const StripDigits> b,        // each from fixed()
            std::span<const std::int32_t> orders,  // (n_order, n_cond)
-           std::span<std::int64_t> out) const;    // (n_order, b.size())
+           std::span<double> out) const;          // (n_order, b.size())
 
  private:
   StripLayout layout_;
