@@ -17,7 +17,7 @@
 
 namespace dnnbrain {
 
-/// All comparators but tau-a and tau-b.
+/// All comparators but tau-a and tau-b. The threads share the RDMs that have to be ranked.
 std::unique_ptr<PermutedScorer> make_dot_scorer(const MatrixView& models,    // (n_model, n_pair)
                                                 const MatrixView& subjects,  // (n_subject, n_pair)
                                                 Index n_cond,

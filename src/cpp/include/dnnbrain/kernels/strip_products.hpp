@@ -10,7 +10,7 @@
 //
 // Values of up to 128 conditions have 16 bits. Those of more are two digits of base 2^k,
 // v = 2^k h + l, whose three sums are put together at the end: products of 16 bits are exact, and
-// their sums of 32 bits are emptied into 64 before they overflow.
+// their sums of 32 bits are emptied into 64 before they overflow; the last step takes 128.
 // Cost per relabelling: n^2 values turned, in registers, and n^2 / 2 multiply-adds (four times as
 // many of two digits) with each b. Chosen at run time: AVX2, or plain loops.
 #pragma once
